@@ -1,0 +1,1 @@
+"""The rules of money, pure Python: no Django, no I/O, no clock."""

@@ -1,0 +1,328 @@
+"""The one place of the rules: `decide(command, facts) -> events`, or a refusal.
+
+Pure: it looks at the states it is given and changes nothing. Every way in (API, admin, command line, batch)
+ends here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from accounts.domain import commands as c
+from accounts.domain import events as e
+from accounts.domain.account import Account, Status
+from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.money import MAX_AMOUNT, MAX_BALANCE, Money, exponent_of, format_minor
+from accounts.domain.products import PRODUCTS
+
+MAX_OWNER_LENGTH = 200
+MAX_DESCRIPTION_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BookedPosting:
+    """A posting as it stands in the books: where it is, and what it says."""
+
+    account_id: UUID
+    version: int
+    event: e.Posting
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision may look at.
+
+    `accounts` holds the touched accounts that exist; `booked` and `reversed_by` answer for the transaction that
+    a reversal names; `custodian` limits the caller to the accounts in its care (None: any account).
+    """
+
+    accounts: Mapping[UUID, Account]
+    today: date
+    custodian: str | None = None
+    booked: Sequence[BookedPosting] = ()
+    reversed_by: UUID | None = None
+
+
+Decision = list[tuple[UUID, e.Event]]
+"""Events in the order in which they happen, each with the account that it belongs to."""
+
+
+def touched_accounts(command: c.Command, booked: Sequence[BookedPosting] = ()) -> tuple[UUID, ...]:
+    """The accounts whose state a decision needs; the first is the one that the command is about."""
+    if isinstance(command, c.Transfer):
+        return (command.account_id, command.target_id)
+    if isinstance(command, c.ReverseTransaction):
+        return tuple(posting.account_id for posting in booked)
+    return (command.account_id,)
+
+
+def decide(command: c.Command, facts: Facts) -> Decision:
+    """The events that `command` leads to.
+
+    Raises:
+        Refusal: the command must not happen; nothing has changed.
+    """
+    return _RULES[type(command)](command, facts)
+
+
+def _open(command: c.OpenAccount, facts: Facts) -> Decision:
+    if command.account_id in facts.accounts:
+        raise Refusal(ErrorCode.CONCURRENCY_CONFLICT, "The account exists already.")
+    exponent_of(command.currency)
+    product = PRODUCTS.get(command.product)
+    if product is None:
+        known = ", ".join(sorted(PRODUCTS))
+        raise Refusal(ErrorCode.VALIDATION_FAILED, f"The product must be one of: {known}.", field="product")
+    _require_text("owner", command.owner, MAX_OWNER_LENGTH, required=True)
+    _require_overdraft_within(command.overdraft_limit, command.product)
+    opened = e.AccountOpened(
+        owner=command.owner,
+        currency=command.currency,
+        product=command.product,
+        overdraft_limit=command.overdraft_limit,
+        custodian=command.custodian,
+    )
+    return [(command.account_id, opened)]
+
+
+def _deposit(command: c.Deposit, facts: Facts) -> Decision:
+    return [_move(command, facts, e.Deposited, +command.amount.minor)]
+
+
+def _withdraw(command: c.Withdraw, facts: Facts) -> Decision:
+    return [_move(command, facts, e.Withdrawn, -command.amount.minor)]
+
+
+def _move(command: c.Deposit | c.Withdraw, facts: Facts, kind: type[e.Posting], amount: int) -> tuple[UUID, e.Event]:
+    account = _own_account(command.account_id, facts)
+    _require_amount(command.amount)
+    _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
+    contra = f"{command.contra.value}:{command.amount.currency}"
+    return _post(kind, account, command.amount.currency, amount, contra, facts, description=command.description)
+
+
+def _transfer(command: c.Transfer, facts: Facts) -> Decision:
+    source = _own_account(command.account_id, facts)
+    if command.target_id == command.account_id:
+        raise Refusal(ErrorCode.SAME_ACCOUNT, "A transfer needs two accounts.", field="target_account_id")
+    target = facts.accounts.get(command.target_id)
+    if target is None:
+        raise _unknown_account(command.target_id, field="target_account_id")
+    _require_amount(command.amount)
+    _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
+    currency, minor = command.amount.currency, command.amount.minor
+    return [
+        _post(
+            e.TransferSent, source, currency, -minor, f"account:{target.id}", facts, description=command.description
+        ),
+        _post(
+            e.TransferReceived,
+            target,
+            currency,
+            +minor,
+            f"account:{source.id}",
+            facts,
+            description=command.description,
+        ),
+    ]
+
+
+def _reverse(command: c.ReverseTransaction, facts: Facts) -> Decision:
+    if not facts.booked or (facts.custodian and not _is_in_care(facts)):
+        raise Refusal(
+            ErrorCode.TRANSACTION_NOT_FOUND,
+            f"There is no transaction {command.transaction_id}.",
+            field="transaction_id",
+        )
+    if any(isinstance(posting.event, e.PostingReversed) for posting in facts.booked):
+        raise Refusal(ErrorCode.NOT_REVERSIBLE, "A reversal cannot be reversed: post the movement anew.")
+    if facts.reversed_by is not None:
+        raise Refusal(
+            ErrorCode.ALREADY_REVERSED,
+            f"The transaction was reversed before, by {facts.reversed_by}.",
+            reversed_by=str(facts.reversed_by),
+        )
+    _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
+    return [
+        _post(
+            e.PostingReversed,
+            facts.accounts[posting.account_id],
+            posting.event.currency,
+            -posting.event.amount,
+            posting.event.contra,
+            facts,
+            description=command.description,
+            reverses=command.transaction_id,
+            reverses_version=posting.version,
+        )
+        for posting in facts.booked
+    ]
+
+
+def _change_overdraft_limit(command: c.ChangeOverdraftLimit, facts: Facts) -> Decision:
+    account = _own_account(command.account_id, facts)
+    _require_not_closed(account)
+    _require_currency(account, command.limit.currency)
+    _require_overdraft_within(command.limit.minor, account.product)
+    if account.available - account.overdraft_limit + command.limit.minor < 0:
+        raise Refusal(
+            ErrorCode.OVERDRAFT_IN_USE,
+            "The account is overdrawn by more than the new limit.",
+            field="limit",
+            balance=format_minor(account.balance, account.currency),
+        )
+    changed = e.OverdraftLimitChanged(overdraft_limit=command.limit.minor, previous=account.overdraft_limit)
+    return [(account.id, changed)]
+
+
+def _freeze(command: c.FreezeAccount, facts: Facts) -> Decision:
+    account = _own_account(command.account_id, facts)
+    _require_open(account)
+    return [(account.id, e.AccountFrozen())]
+
+
+def _unfreeze(command: c.UnfreezeAccount, facts: Facts) -> Decision:
+    account = _own_account(command.account_id, facts)
+    _require_not_closed(account)
+    if account.status is not Status.FROZEN:
+        raise Refusal(ErrorCode.ACCOUNT_NOT_FROZEN, "The account is not frozen.")
+    return [(account.id, e.AccountUnfrozen())]
+
+
+def _close(command: c.CloseAccount, facts: Facts) -> Decision:
+    account = _own_account(command.account_id, facts)
+    _require_open(account)
+    if account.balance != 0 or account.held != 0:
+        raise Refusal(
+            ErrorCode.BALANCE_NOT_ZERO,
+            "An account is closed at a balance of zero: move the rest first.",
+            balance=format_minor(account.balance, account.currency),
+            held=format_minor(account.held, account.currency),
+        )
+    return [(account.id, e.AccountClosed())]
+
+
+_RULES: dict[type, Callable[[Any, Facts], Decision]] = {
+    c.OpenAccount: _open,
+    c.Deposit: _deposit,
+    c.Withdraw: _withdraw,
+    c.Transfer: _transfer,
+    c.ReverseTransaction: _reverse,
+    c.ChangeOverdraftLimit: _change_overdraft_limit,
+    c.FreezeAccount: _freeze,
+    c.UnfreezeAccount: _unfreeze,
+    c.CloseAccount: _close,
+}
+
+
+# -- the rules that several commands share
+
+
+def _post(
+    kind: type[e.Posting],
+    account: Account,
+    currency: str,
+    amount: int,
+    contra: str,
+    facts: Facts,
+    **details: Any,
+) -> tuple[UUID, e.Event]:
+    """A posting of `amount` (signed) on `account`, if its status, currency and funds allow it."""
+    _require_open(account)
+    _require_currency(account, currency)
+    if amount < 0 and account.available + amount < 0:
+        raise Refusal(
+            ErrorCode.INSUFFICIENT_FUNDS,
+            "The account has not enough available balance.",
+            account_id=str(account.id),
+            available=format_minor(account.available, account.currency),
+            currency=account.currency,
+        )
+    balance = account.balance + amount
+    if abs(balance) > MAX_BALANCE:
+        raise Refusal(
+            ErrorCode.BALANCE_LIMIT_EXCEEDED,
+            f"No account may hold more than {format_minor(MAX_BALANCE, account.currency)} {account.currency}.",
+            account_id=str(account.id),
+        )
+    posting = kind(
+        amount=amount, currency=currency, contra=contra, value_date=facts.today, balance=balance, **details
+    )
+    return account.id, posting  # type: ignore[return-value]  # a kind is always one of the Event classes
+
+
+def _own_account(account_id: UUID, facts: Facts) -> Account:
+    """The account, if it exists and the caller may act for it: else it is unknown to this caller."""
+    account = facts.accounts.get(account_id)
+    if account is None or (facts.custodian is not None and account.custodian != facts.custodian):
+        raise _unknown_account(account_id, field="account_id")
+    return account
+
+
+def _is_in_care(facts: Facts) -> bool:
+    """A caller may reverse what its own account started: the first posting of the transaction."""
+    return facts.accounts[facts.booked[0].account_id].custodian == facts.custodian
+
+
+def _unknown_account(account_id: UUID, *, field: str) -> Refusal:
+    return Refusal(ErrorCode.ACCOUNT_NOT_FOUND, f"There is no account {account_id}.", field=field)
+
+
+def _require_open(account: Account) -> None:
+    _require_not_closed(account)
+    if account.status is Status.FROZEN:
+        raise Refusal(
+            ErrorCode.ACCOUNT_FROZEN,
+            "The account is frozen: bank staff must unfreeze it first.",
+            account_id=str(account.id),
+        )
+
+
+def _require_not_closed(account: Account) -> None:
+    if account.status is Status.CLOSED:
+        raise Refusal(ErrorCode.ACCOUNT_CLOSED, "The account is closed.", account_id=str(account.id))
+
+
+def _require_currency(account: Account, currency: str) -> None:
+    if account.currency != currency:
+        raise Refusal(
+            ErrorCode.CURRENCY_MISMATCH,
+            f"The account is held in {account.currency}, the amount is in {currency}.",
+            field="currency",
+            account_id=str(account.id),
+        )
+
+
+def _require_amount(amount: Money) -> None:
+    exponent_of(amount.currency)
+    if amount.minor <= 0:
+        raise Refusal(ErrorCode.INVALID_AMOUNT, "The amount must be above zero.", field="amount")
+    if amount.minor > MAX_AMOUNT:
+        raise Refusal(
+            ErrorCode.AMOUNT_TOO_LARGE,
+            f"The amount is above the limit of {format_minor(MAX_AMOUNT, amount.currency)} {amount.currency}.",
+            field="amount",
+        )
+
+
+def _require_overdraft_within(limit: int, product: str) -> None:
+    highest = PRODUCTS[product].max_overdraft
+    if not 0 <= limit <= highest:
+        raise Refusal(
+            ErrorCode.OVERDRAFT_NOT_ALLOWED,
+            f"A {product} account may have no overdraft."
+            if highest == 0
+            else "The overdraft limit is outside of what the product allows.",
+            field="overdraft_limit",
+        )
+
+
+def _require_text(name: str, text: str, longest: int, *, required: bool = False) -> None:
+    if required and not text.strip():
+        raise Refusal(ErrorCode.VALIDATION_FAILED, "This must not be empty.", field=name)
+    if len(text) > longest:
+        raise Refusal(ErrorCode.VALIDATION_FAILED, f"At most {longest} characters.", field=name)
+    if not text.isprintable():
+        raise Refusal(ErrorCode.VALIDATION_FAILED, "Control characters are not allowed.", field=name)

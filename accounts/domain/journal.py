@@ -1,0 +1,37 @@
+"""Double entry: the lines that a posting writes into the journal."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from accounts.domain.events import Posting
+
+ACCOUNT_PREFIX = "account:"
+
+
+class Line(NamedTuple):
+    """One side of a posting: `amount` in signed minor units, credit to the ledger account being positive."""
+
+    ledger_account: str
+    currency: str
+    amount: int
+
+
+def journal_lines(account_id: UUID, posting: Posting) -> list[Line]:
+    """The posting's own line and, where its contra is an internal account, the other side.
+
+    The other side of a transfer is the posting of the other account in the same transaction.
+    """
+    lines = [Line(f"{ACCOUNT_PREFIX}{account_id}", posting.currency, posting.amount)]
+    if not posting.contra.startswith(ACCOUNT_PREFIX):
+        lines.append(Line(posting.contra, posting.currency, -posting.amount))
+    return lines
+
+
+def imbalances(lines: Iterable[Line]) -> dict[str, int]:
+    """Sums per currency that are not zero: empty when the lines balance."""
+    sums: defaultdict[str, int] = defaultdict(int)
+    for line in lines:
+        sums[line.currency] += line.amount
+    return {currency: total for currency, total in sums.items() if total}

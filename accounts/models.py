@@ -1,0 +1,140 @@
+"""Read models of accounts. Rows follow from events and can be rebuilt from them; nothing here is edited by hand.
+
+All amounts are signed integer minor units of `currency`.
+"""
+
+from django.db import models
+
+from accounts.domain.account import Status
+from accounts.domain.products import PRODUCTS
+
+
+class Account(models.Model):
+    """The state of an account at the head of its stream, written in the transaction of its events."""
+
+    id = models.UUIDField(primary_key=True)
+    owner = models.CharField(max_length=200)
+    currency = models.CharField(max_length=3)
+    product = models.CharField(max_length=30, choices=[(p.code, p.name) for p in PRODUCTS.values()])
+    custodian = models.CharField(max_length=100, help_text="The API client in whose care it is, or “bank”.")
+    overdraft_limit = models.BigIntegerField()
+    status = models.CharField(max_length=10, choices=[(s.value, s.name.capitalize()) for s in Status])
+    balance = models.BigIntegerField()
+    held = models.BigIntegerField()
+    version = models.BigIntegerField()
+    opened_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [
+            ("open_account", "Can open accounts"),
+            ("deposit", "Can deposit"),
+            ("withdraw", "Can withdraw"),
+            ("transfer", "Can transfer"),
+            ("change_overdraft_limit", "Can change overdraft limits"),
+            ("freeze", "Can freeze accounts"),
+            ("unfreeze", "Can unfreeze accounts"),
+            ("close_account", "Can close accounts"),
+            ("reverse_transaction", "Can reverse transactions"),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "id"], name="accounts_owner_id"),
+            models.Index(fields=["custodian", "id"], name="accounts_custodian_id"),
+            models.Index(fields=["currency", "id"], name="accounts_currency_id"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(overdraft_limit__gte=0), name="accounts_overdraft_limit"),
+            models.CheckConstraint(condition=models.Q(held__gte=0), name="accounts_held"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.owner} · {self.currency} · {str(self.id)[-12:]}"
+
+    @property
+    def available(self) -> int:
+        """What may be spent now, in minor units."""
+        return self.balance + self.overdraft_limit - self.held
+
+
+class Reversal(models.Model):
+    """Which transaction was undone by which: each at most once. Written in the transaction of its events."""
+
+    transaction_id = models.UUIDField(primary_key=True)
+    reversed_by = models.UUIDField(unique=True)
+
+    class Meta:
+        db_table = "reversals"
+        default_permissions = ("view",)
+
+
+class Transaction(models.Model):
+    """One posting of one account, as on a statement."""
+
+    position = models.BigIntegerField(primary_key=True)
+    account_id = models.UUIDField()
+    version = models.BigIntegerField()
+    transaction_id = models.UUIDField(db_index=True)
+    kind = models.CharField(max_length=40)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    balance = models.BigIntegerField(help_text="Ledger balance after the posting.")
+    contra = models.CharField(max_length=60)
+    description = models.CharField(max_length=200)
+    value_date = models.DateField()
+    recorded_at = models.DateTimeField()
+    reverses = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "transactions"
+        ordering = ["-position"]
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["account_id", "version"], name="transactions_account_version")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.transaction_id}"
+
+
+class JournalLine(models.Model):
+    """One side of a posting; the lines of a transaction sum to zero per currency."""
+
+    id = models.BigIntegerField(primary_key=True, help_text="Twice the event's position, plus one for the contra.")
+    transaction_id = models.UUIDField(db_index=True)
+    ledger_account = models.CharField(max_length=60)
+    currency = models.CharField(max_length=3)
+    amount = models.BigIntegerField()
+    value_date = models.DateField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "journal_lines"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["ledger_account", "id"], name="journal_lines_account_id")]
+
+    def __str__(self) -> str:
+        return f"{self.ledger_account} {self.amount} {self.currency}"
+
+
+class DailyBalance(models.Model):
+    """An account at the end of a day (UTC, by the moment of recording) on which money moved."""
+
+    account_id = models.UUIDField()
+    day = models.DateField()
+    currency = models.CharField(max_length=3)
+    closing_balance = models.BigIntegerField()
+    credits = models.BigIntegerField(help_text="Sum of the day's credits, zero or more.")
+    debits = models.BigIntegerField(help_text="Sum of the day's debits, zero or less.")
+    postings = models.IntegerField()
+    version = models.BigIntegerField(help_text="The account's version after the day's last posting.")
+
+    class Meta:
+        db_table = "daily_balances"
+        ordering = ["-day"]
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["account_id", "day"], name="daily_balances_account_day")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.day}"

@@ -1,0 +1,68 @@
+"""What goes into the executor and what comes out."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from accounts.domain.commands import Command, OpenAccount
+from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.events import to_data
+from eventstore.events import Context
+from eventstore.idempotency import IdempotencyKey, fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A command with who sends it and why.
+
+    `key` makes it happen at most once; `expected_version` is checked against the command's first account;
+    `custodian` limits the sender to the accounts in its care (None: any account).
+    """
+
+    command: Command
+    context: Context
+    key: IdempotencyKey | None = None
+    expected_version: int | None = None
+    custodian: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """It happened. `result` is JSON-ready, amounts in minor units:
+
+    {"transaction_id", "recorded_at", "accounts": [{"id", "version", "status", "currency", "balance", "available"}]}
+    with the command's own account first. `replayed`: it had happened before, and this is the first answer again.
+    """
+
+    transaction_id: UUID
+    result: dict[str, Any]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It did not happen, and changed nothing."""
+
+    code: ErrorCode
+    message: str
+    field: str | None = None
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def because(cls, refusal: Refusal) -> "Refused":
+        return cls(refusal.code, refusal.message, refusal.field, refusal.extra)
+
+    def as_error(self) -> Refusal:
+        return Refusal(self.code, self.message, field=self.field, **self.extra)
+
+
+Outcome = Executed | Refused
+
+
+def idempotency_key(*, scope: str, key: str, command: Command) -> IdempotencyKey:
+    """The caller's key with a fingerprint of what is asked, less what the bank itself chose (a new account's id)."""
+    content = {"command": type(command).__name__, **to_data(command)}
+    if isinstance(command, OpenAccount):
+        del content["account_id"]
+    return IdempotencyKey(scope, key, fingerprint(content))

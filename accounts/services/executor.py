@@ -1,0 +1,280 @@
+"""The one executor: every command, from every way in, alone or in a batch, runs through `execute`.
+
+Two round trips to the database. The first claims the idempotency keys, locks the touched streams in id order and
+reads heads, records and states. Then the rules run in memory, command by command, each seeing the effects of
+those before it. The second writes events, records and the inline read model, and commits.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+import stamina
+
+from accounts.domain.account import AGGREGATE_TYPE, Account, evolve
+from accounts.domain.commands import ReverseTransaction
+from accounts.domain.decide import BookedPosting, Facts, decide, touched_accounts
+from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.events import Posting, to_data
+from accounts.domain.journal import imbalances, journal_lines
+from accounts.services import inline
+from accounts.services.envelope import Envelope, Executed, Outcome, Refused
+from eventstore.appending import Append, CommandStamp, lock_heads
+from eventstore.errors import BrokenHistory
+from eventstore.events import NewEvent, new_id
+from eventstore.hashing import canonical_json
+from eventstore.idempotency import IdempotencyRecord, fetch_records, send_guard, send_lookup, write_records
+from eventstore.transaction import RETRYABLE, write_transaction
+
+MAX_BATCH = 10_000
+ATTEMPTS = 12
+
+
+def execute(envelopes: Sequence[Envelope], *, all_or_nothing: bool = False) -> list[Outcome]:
+    """Executes commands in order, in one transaction; an outcome for each, in the same order.
+
+    A refused command changes nothing and does not stop the others, unless `all_or_nothing`: then one refusal
+    refuses them all. Lost races (version conflicts, deadlocks) are run again, at most `ATTEMPTS` times, and then
+    refused as `concurrency_conflict`.
+
+    Raises:
+        StoreBusy: no lock or connection in time; nothing happened.
+        OutcomeUnknown: the connection broke at the commit; sending the same keys again tells what happened.
+        BrokenHistory: the books contradict themselves; nothing was written.
+        ValueError: more than `MAX_BATCH` commands.
+    """
+    if len(envelopes) > MAX_BATCH:
+        raise ValueError(f"a batch holds at most {MAX_BATCH} commands, not {len(envelopes)}")
+    if not envelopes:
+        return []
+    try:
+        for attempt in stamina.retry_context(
+            on=tuple(RETRYABLE), attempts=ATTEMPTS, timeout=None, wait_initial=0.005, wait_max=0.25, wait_jitter=0.02
+        ):
+            with attempt:
+                return _execute_once(envelopes, all_or_nothing)
+    except tuple(RETRYABLE):
+        pass
+    message = "Other commands kept changing the same accounts. Nothing was done: send it again."
+    return [Refused(ErrorCode.CONCURRENCY_CONFLICT, message)] * len(envelopes)
+
+
+def execute_one(envelope: Envelope) -> Executed:
+    """A batch of one.
+
+    Raises:
+        Refusal: the command was refused; nothing changed. And what `execute` raises.
+    """
+    outcome = execute([envelope])[0]
+    if isinstance(outcome, Refused):
+        raise outcome.as_error()
+    return outcome
+
+
+def _execute_once(envelopes: Sequence[Envelope], all_or_nothing: bool) -> list[Outcome]:
+    with write_transaction() as conn:
+        batch = _read(conn, envelopes)
+        outcomes = [batch.run(envelope) for envelope in envelopes]
+        if all_or_nothing and any(isinstance(outcome, Refused) for outcome in outcomes):
+            return [_not_alone(outcome) for outcome in outcomes]
+        batch.write(conn)
+    return outcomes
+
+
+def _not_alone(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, Executed) and not outcome.replayed:
+        return Refused(ErrorCode.BATCH_REJECTED, "Another command of the batch was refused, so none was executed.")
+    return outcome
+
+
+def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope]) -> "_Batch":
+    """The first round trip. (Reversals need one more before it, for the events that they name: those never change.)"""
+    reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
+    booked = inline.read_booked(conn, reversals) if reversals else {}
+    account_ids = {
+        account_id
+        for envelope in envelopes
+        for account_id in touched_accounts(envelope.command, _booked_for(envelope, booked))
+    }
+    keys = [envelope.key for envelope in envelopes if envelope.key is not None]
+    claimed = send_guard(conn, keys)
+    heads = lock_heads(conn, account_ids)
+    records = send_lookup(conn, keys)
+    states = inline.send_accounts(conn, account_ids)
+    reversed_by = inline.send_reversals(conn, reversals) if reversals else None
+    clock = psycopg.Cursor(conn).execute("SELECT clock_timestamp()", prepare=True)
+
+    batch = _Batch(
+        append=Append(heads.fetch(), AGGREGATE_TYPE),
+        accounts=inline.fetch_accounts(states),
+        records=fetch_records(records),
+        in_progress={keys[index].identity for (index,) in claimed.fetchall()},
+        booked=booked,
+        reversed_by=dict(reversed_by.fetchall()) if reversed_by else {},
+        now=clock.fetchone()[0],  # type: ignore[index]
+    )
+    batch.require_states_at_heads(account_ids)
+    return batch
+
+
+def _booked_for(envelope: Envelope, booked: dict[UUID, list[BookedPosting]]) -> Sequence[BookedPosting]:
+    command = envelope.command
+    return booked.get(command.transaction_id, ()) if isinstance(command, ReverseTransaction) else ()
+
+
+class _Batch:
+    """Commands being decided in memory, over locked streams."""
+
+    def __init__(
+        self,
+        *,
+        append: Append,
+        accounts: dict[UUID, Account],
+        records: dict[tuple[str, str], IdempotencyRecord],
+        in_progress: set[tuple[str, str]],
+        booked: dict[UUID, list[BookedPosting]],
+        reversed_by: dict[UUID, UUID],
+        now: datetime,
+    ) -> None:
+        self.append = append
+        self.accounts = accounts
+        self.records = records
+        self.in_progress = in_progress
+        self.booked = booked
+        self.reversed_by = reversed_by
+        self.now = now
+        self.changed: dict[UUID, Account] = {}
+        self.new_records: list[IdempotencyRecord] = []
+        self.new_reversals: list[tuple[UUID, UUID]] = []
+
+    def require_states_at_heads(self, account_ids: set[UUID]) -> None:
+        """The inline read model must stand exactly where the streams end; deciding on anything else is unsafe."""
+        for account_id in account_ids:
+            state = self.accounts.get(account_id)
+            version = self.append.head(account_id).version
+            if (state.version if state else 0) != version:
+                raise BrokenHistory(
+                    f"account {account_id} stands at version {state.version if state else 0}, its stream at "
+                    f"{version}: run verify_ledger, then rebuild_projection accounts"
+                )
+
+    def run(self, envelope: Envelope) -> Outcome:
+        try:
+            return self._replay(envelope) or self._decide(envelope)
+        except Refusal as refusal:
+            return Refused.because(refusal)
+
+    def _replay(self, envelope: Envelope) -> Executed | None:
+        """The first answer, when the key has led to one."""
+        if envelope.key is None:
+            return None
+        record = self.records.get(envelope.key.identity)
+        if record is None:
+            if envelope.key.identity in self.in_progress:
+                raise Refusal(
+                    ErrorCode.COMMAND_IN_PROGRESS,
+                    "A command with this idempotency key is being executed. Ask again with the same key.",
+                )
+            return None
+        if record.key.fingerprint != envelope.key.fingerprint:
+            raise Refusal(
+                ErrorCode.IDEMPOTENCY_KEY_REUSED,
+                "This idempotency key was used for another command. Nothing was done: choose a new key.",
+                account_id=str(record.aggregate_id),
+                transaction_id=str(record.command_id),
+            )
+        return Executed(record.command_id, record.result, replayed=True)
+
+    def _decide(self, envelope: Envelope) -> Executed:
+        command = envelope.command
+        booked = _booked_for(envelope, self.booked)
+        subject = touched_accounts(command, booked)
+        if envelope.expected_version is not None:
+            self._require_version(subject[0], envelope.expected_version, envelope.custodian)
+        reversing = command.transaction_id if isinstance(command, ReverseTransaction) else None
+        decision = decide(
+            command,
+            Facts(
+                accounts=self.accounts,
+                today=self.now.date(),
+                custodian=envelope.custodian,
+                booked=booked,
+                reversed_by=self.reversed_by.get(reversing) if reversing else None,
+            ),
+        )
+        command_id = new_id()
+        _require_balanced(decision)
+        metadata = canonical_json(envelope.context.metadata())
+        stamp = CommandStamp(command_id, self.now, metadata)
+        for account_id, event in decision:
+            self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
+            state = evolve(self.accounts.get(account_id), account_id, event)
+            self.accounts[account_id] = self.changed[account_id] = state
+        if reversing is not None:
+            self.reversed_by[reversing] = command_id
+            self.new_reversals.append((reversing, command_id))
+        executed = Executed(command_id, self._result(command_id, subject, envelope.custodian))
+        self._remember(envelope, executed, subject[0])
+        return executed
+
+    def _require_version(self, account_id: UUID, expected: int, custodian: str | None) -> None:
+        account = self.accounts.get(account_id)
+        if account is None or (custodian is not None and account.custodian != custodian):
+            return  # the rules will say that there is no such account
+        if account.version != expected:
+            raise Refusal(
+                ErrorCode.VERSION_MISMATCH,
+                f"The account is at version {account.version}, not {expected}. Read it again, then decide anew.",
+                expected=expected,
+                actual=account.version,
+            )
+
+    def _result(self, command_id: UUID, subject: Sequence[UUID], custodian: str | None) -> dict[str, object]:
+        """The answer; it tells a sender nothing of accounts that are not in its care."""
+        accounts = [self.accounts[account_id] for account_id in dict.fromkeys(subject)]
+        return {
+            "transaction_id": str(command_id),
+            "recorded_at": self.now.isoformat(),
+            "accounts": [
+                {
+                    "id": str(account.id),
+                    "version": account.version,
+                    "status": account.status.value,
+                    "currency": account.currency,
+                    "balance": account.balance,
+                    "available": account.available,
+                }
+                for account in accounts
+                if custodian is None or account.custodian == custodian
+            ],
+        }
+
+    def _remember(self, envelope: Envelope, executed: Executed, aggregate_id: UUID) -> None:
+        if envelope.key is not None:
+            record = IdempotencyRecord(envelope.key, executed.transaction_id, aggregate_id, executed.result)
+            self.records[envelope.key.identity] = record
+            self.new_records.append(record)
+
+    def write(self, conn: psycopg.Connection) -> None:
+        """The second round trip."""
+        if not len(self.append):
+            return
+        if self.new_records:
+            write_records(conn, self.new_records, self.now)
+        if self.new_reversals:
+            inline.write_reversals(conn, self.new_reversals)
+        inline.write_accounts(conn, list(self.changed.values()), self.now)
+        self.append.write(conn)
+
+
+def _require_balanced(decision: list[tuple[UUID, object]]) -> None:
+    """What money is created or lost by a rule stops here, before it is written."""
+    lines = [
+        line
+        for account_id, event in decision
+        if isinstance(event, Posting)
+        for line in journal_lines(account_id, event)
+    ]
+    if broken := imbalances(lines):
+        raise BrokenHistory(f"a transaction does not sum to zero: {broken}")

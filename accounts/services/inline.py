@@ -1,0 +1,96 @@
+"""The inline read model of the executor: the state of each account at its head, written with its events."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from accounts.domain.account import AGGREGATE_TYPE, Account, Status
+from accounts.domain.decide import BookedPosting
+from accounts.domain.events import POSTING_TYPES
+from eventstore.registry import decode
+
+STATE_COLUMNS = "id, owner, currency, product, custodian, overdraft_limit, status, balance, held, version"
+
+
+def account_from_row(row: Sequence[Any]) -> Account:
+    """From a row of `STATE_COLUMNS`."""
+    return Account(*row[:6], Status(row[6]), *row[7:10])
+
+
+def send_accounts(conn: psycopg.Connection, ids: Collection[UUID]) -> psycopg.Cursor[Any]:
+    """Asks for the states of accounts, whose streams the caller has locked; read them with `fetch_accounts`."""
+    return psycopg.Cursor(conn).execute(
+        f"SELECT {STATE_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])", (list(ids),), prepare=True
+    )
+
+
+def fetch_accounts(cursor: psycopg.Cursor[Any]) -> dict[UUID, Account]:
+    return {row[0]: account_from_row(row) for row in cursor.fetchall()}
+
+
+def write_accounts(conn: psycopg.Connection, accounts: Sequence[Account], at: datetime) -> None:
+    """Brings the rows of changed or new accounts to their states."""
+    psycopg.Cursor(conn).execute(
+        f"""
+        INSERT INTO accounts ({STATE_COLUMNS}, opened_at, updated_at)
+        SELECT *, %s::timestamptz, %s::timestamptz
+          FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
+                      %s::bigint[], %s::bigint[], %s::bigint[])
+            ON CONFLICT (id) DO UPDATE
+           SET overdraft_limit = EXCLUDED.overdraft_limit, status = EXCLUDED.status, balance = EXCLUDED.balance,
+               held = EXCLUDED.held, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
+        """,
+        (
+            at,
+            at,
+            [account.id for account in accounts],
+            [account.owner for account in accounts],
+            [account.currency for account in accounts],
+            [account.product for account in accounts],
+            [account.custodian for account in accounts],
+            [account.overdraft_limit for account in accounts],
+            [account.status.value for account in accounts],
+            [account.balance for account in accounts],
+            [account.held for account in accounts],
+            [account.version for account in accounts],
+        ),
+        prepare=True,
+    )
+
+
+def read_booked(conn: psycopg.Connection, transaction_ids: Iterable[UUID]) -> dict[UUID, list[BookedPosting]]:
+    """The postings of transactions, straight from the books, in the order in which they were made."""
+    cursor = psycopg.Cursor(conn).execute(
+        """
+        SELECT command_id, aggregate_id, version, event_type, schema_version, data::text
+          FROM events
+         WHERE command_id = ANY (%s::uuid[]) AND event_type = ANY (%s::text[])
+         ORDER BY position
+        """,
+        (list(transaction_ids), sorted(POSTING_TYPES)),
+    )
+    booked: dict[UUID, list[BookedPosting]] = {}
+    for command_id, account_id, version, event_type, schema_version, data in cursor.fetchall():
+        event = decode(AGGREGATE_TYPE, event_type, schema_version, orjson.loads(data))
+        booked.setdefault(command_id, []).append(BookedPosting(account_id, version, event))
+    return booked
+
+
+def send_reversals(conn: psycopg.Connection, transaction_ids: Iterable[UUID]) -> psycopg.Cursor[Any]:
+    """Asks for (transaction, its reversal) of those that were reversed."""
+    return psycopg.Cursor(conn).execute(
+        "SELECT transaction_id, reversed_by FROM reversals WHERE transaction_id = ANY (%s::uuid[])",
+        (list(transaction_ids),),
+    )
+
+
+def write_reversals(conn: psycopg.Connection, reversals: Sequence[tuple[UUID, UUID]]) -> None:
+    """Remembers which transaction was reversed by which; each can be reversed once."""
+    psycopg.Cursor(conn).execute(
+        "INSERT INTO reversals (transaction_id, reversed_by) SELECT * FROM unnest(%s::uuid[], %s::uuid[])",
+        ([original for original, _ in reversals], [reversal for _, reversal in reversals]),
+    )

@@ -1,0 +1,1 @@
+"""The middle floor: knows events. Append, load, snapshots, the ordered feed, projections, integrity. No money."""

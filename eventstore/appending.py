@@ -1,0 +1,146 @@
+"""Appending: heads of streams are locked, extended in memory event by event, and written in one call.
+
+with write_transaction() as conn:
+    heads = lock_heads(conn, ids)            # sent, not yet waited for
+    append = Append(heads.fetch())
+    append.add(new_event, command)           # any number, over any streams
+    append.write(conn)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from eventstore.events import NewEvent, new_id
+from eventstore.hashing import GENESIS, canonical_json, chain_hash
+
+UNSTARTED = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class StreamHead:
+    """Where a stream ends: its version, the hash of its last event and when that was recorded."""
+
+    aggregate_id: UUID
+    version: int = 0
+    hash: bytes = GENESIS
+    last_timestamp: datetime = UNSTARTED
+
+
+@dataclass(slots=True)
+class LockedHeads:
+    """The answer, under way, of `lock_heads`."""
+
+    cursor: psycopg.Cursor[Any]
+
+    def fetch(self) -> dict[UUID, StreamHead]:
+        """The heads of the streams that exist; waits for their locks."""
+        return {row[0]: StreamHead(row[0], row[1], bytes(row[2]), row[3]) for row in self.cursor.fetchall()}
+
+
+def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> LockedHeads:
+    """Locks streams in id order until the end of the transaction: the one place that takes row locks for writing."""
+    cursor = psycopg.Cursor(conn)
+    cursor.execute(
+        "SELECT aggregate_id, version, head_hash, last_timestamp FROM lock_streams(%s::uuid[])",
+        (sorted(set(stream_ids)),),
+        prepare=True,
+    )
+    return LockedHeads(cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStamp:
+    """What all events of one command share. `metadata` is canonical JSON."""
+
+    command_id: UUID
+    recorded_at: datetime
+    metadata: bytes
+
+
+class Append:
+    """Events to be written together: all of them, or none."""
+
+    def __init__(self, heads: Mapping[UUID, StreamHead], aggregate_type: str) -> None:
+        self._heads = dict(heads)
+        self._aggregate_type = aggregate_type
+        self._expected: dict[UUID, int] = {}
+        self._events: list[tuple[Any, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def head(self, aggregate_id: UUID) -> StreamHead:
+        """The head as it will be when all that was added is written; version 0 for a new stream."""
+        return self._heads.setdefault(aggregate_id, StreamHead(aggregate_id))
+
+    def add(self, new: NewEvent, stamp: CommandStamp) -> int:
+        """Puts an event behind the last one of its stream; returns its version. Times never run backwards within a stream."""
+        head = self.head(new.aggregate_id)
+        self._expected.setdefault(head.aggregate_id, head.version)
+        data = canonical_json(new.data)
+        version = head.version + 1
+        timestamp = max(stamp.recorded_at, head.last_timestamp)
+        event_id = new_id()
+        hash_ = chain_hash(
+            head.hash,
+            aggregate_id=new.aggregate_id,
+            version=version,
+            event_id=event_id,
+            command_id=stamp.command_id,
+            event_type=new.event_type,
+            schema_version=new.schema_version,
+            timestamp=timestamp,
+            data=data,
+            metadata=stamp.metadata,
+        )
+        head.version, head.hash, head.last_timestamp = version, hash_, timestamp
+        self._events.append(
+            (
+                new.aggregate_id,
+                new.event_type,
+                version,
+                event_id,
+                new.schema_version,
+                stamp.command_id,
+                data.decode(),
+                stamp.metadata.decode(),
+                timestamp,
+                hash_,
+            )
+        )
+        return version
+
+    def write(self, conn: psycopg.Connection) -> psycopg.Cursor[Any]:
+        """Sends the append; its row, once fetched, is the last position drawn.
+
+        Raises (when the pipeline is synchronised):
+            OptimisticConcurrencyConflict: a stream moved since its head was read.
+        """
+        streams = [self._heads[aggregate_id] for aggregate_id in sorted(self._expected)]
+        cursor = psycopg.Cursor(conn)
+        cursor.execute(
+            _APPEND,
+            (
+                [head.aggregate_id for head in streams],
+                [self._aggregate_type] * len(streams),
+                [self._expected[head.aggregate_id] for head in streams],
+                [head.version for head in streams],
+                [head.hash for head in streams],
+                [head.last_timestamp for head in streams],
+                *map(list, zip(*self._events, strict=True)),
+            ),
+            prepare=True,
+        )
+        return cursor
+
+
+_APPEND = """
+    SELECT append_events(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::timestamptz[],
+                         %s::uuid[], %s::text[], %s::bigint[], %s::uuid[], %s::smallint[], %s::uuid[],
+                         %s::text[]::jsonb[], %s::text[]::jsonb[], %s::timestamptz[], %s::bytea[])
+"""

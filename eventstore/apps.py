@@ -1,0 +1,8 @@
+"""The event store as a Django app."""
+
+from django.apps import AppConfig
+
+
+class EventStoreConfig(AppConfig):
+    name = "eventstore"
+    verbose_name = "Event store"

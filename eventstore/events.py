@@ -1,0 +1,86 @@
+"""Events on their way in and out of the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Self
+from uuid import UUID
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from eventstore import registry
+
+new_id = uuid7
+"""A fresh id that sorts by the time of its making: indexes on it grow at one end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who did it, why, and what caused it: stored with every event of a command.
+
+    `actor` is "kind:name" ("staff:alice", "client:acme", "system:demo"); `source` is the way in ("api", "admin",
+    "command"); `causation_id` names the event or command that led to this one.
+    """
+
+    actor: str
+    source: str
+    reason: str = ""
+    request_id: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    address: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """As stored: what is empty is left out."""
+        return {name: getattr(self, name) for name in self.__slots__ if getattr(self, name)}
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A decided event: `data` is JSON-ready and holds no floats."""
+
+    aggregate_id: UUID
+    event_type: str
+    data: dict[str, Any]
+    schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """A row of the books."""
+
+    position: int
+    aggregate_id: UUID
+    aggregate_type: str
+    version: int
+    event_id: UUID
+    event_type: str
+    schema_version: int
+    command_id: UUID
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    timestamp: datetime
+    hash: bytes
+
+    @cached_property
+    def event(self) -> Any:
+        """Today's event object, upcast where the row is older.
+
+        Raises:
+            UnknownEventType: this code does not know the type.
+        """
+        return registry.decode(self.aggregate_type, self.event_type, self.schema_version, self.data)
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """From a row of `COLUMNS`, with data and metadata as JSON text."""
+        return cls(*row[:8], orjson.loads(row[8]), orjson.loads(row[9]), row[10], bytes(row[11]))
+
+
+COLUMNS = (
+    "position, aggregate_id, aggregate_type, version, event_id, event_type, schema_version, command_id, "
+    "data::text, metadata::text, timestamp, hash"
+)

@@ -1,0 +1,85 @@
+"""The store's tables as Django sees them, for reading. Their definitions are in `eventstore/sql`."""
+
+from django.db import models
+
+
+class Event(models.Model):
+    """A row of the books. Read-only: the database refuses any change, whoever asks."""
+
+    position = models.BigIntegerField(primary_key=True)
+    aggregate_id = models.UUIDField()
+    aggregate_type = models.TextField()
+    version = models.BigIntegerField()
+    event_id = models.UUIDField()
+    event_type = models.TextField()
+    schema_version = models.SmallIntegerField()
+    command_id = models.UUIDField()
+    data = models.JSONField()
+    metadata = models.JSONField()
+    timestamp = models.DateTimeField()
+    hash = models.BinaryField()
+
+    class Meta:
+        managed = False
+        db_table = "events"
+        ordering = ["-position"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.event_type} v{self.version}"
+
+
+class Stream(models.Model):
+    """Where a stream ends."""
+
+    aggregate_id = models.UUIDField(primary_key=True)
+    aggregate_type = models.TextField()
+    version = models.BigIntegerField()
+    head_hash = models.BinaryField()
+    last_timestamp = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "streams"
+        ordering = ["-aggregate_id"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.aggregate_type} {self.aggregate_id}"
+
+
+class IdempotencyRecord(models.Model):
+    """What a caller's key led to. (Several columns make its key; Django is told of one for its bookkeeping.)"""
+
+    command_id = models.UUIDField(primary_key=True)
+    scope = models.TextField()
+    key = models.TextField()
+    fingerprint = models.BinaryField()
+    aggregate_id = models.UUIDField()
+    result = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "idempotency_records"
+        ordering = ["-created_at"]
+        default_permissions = ("view",)
+
+
+class ProjectionState(models.Model):
+    """What a read model is doing."""
+
+    name = models.TextField(primary_key=True)
+    version = models.IntegerField()
+    state = models.TextField()
+    reason = models.TextField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "projections"
+        ordering = ["name"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.name

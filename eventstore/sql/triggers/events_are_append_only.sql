@@ -1,0 +1,3 @@
+CREATE TRIGGER events_are_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

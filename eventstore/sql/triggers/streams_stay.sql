@@ -1,0 +1,3 @@
+CREATE TRIGGER streams_stay
+    BEFORE DELETE OR TRUNCATE ON streams
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -1,0 +1,82 @@
+"""The one kind of transaction that writes the books: short, pipelined, with its errors in the store's words."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import orjson
+import psycopg
+from django.db import connection
+from django.db.utils import OperationalError as DjangoOperationalError
+from psycopg import errors
+from psycopg_pool import PoolTimeout
+
+from eventstore.errors import (
+    BrokenHistory,
+    ConcurrentIdempotencyKey,
+    EventStoreError,
+    OptimisticConcurrencyConflict,
+    OutcomeUnknown,
+    StoreBusy,
+)
+
+VERSION_CONFLICT = "ES001"
+
+
+class TransientFailure(EventStoreError):
+    """PostgreSQL chose this transaction to fail (deadlock, serialization). Nothing was written; run it again."""
+
+
+@contextmanager
+def write_transaction() -> Iterator[psycopg.Connection]:
+    """A transaction of its own on Django's pooled connection, in pipeline mode.
+
+    Statements are sent together and answered when a result is asked for, so a command takes two round trips.
+    READ COMMITTED: each statement sees what was committed before it started, also after waiting for a lock.
+
+    Raises:
+        StoreBusy: no connection, or no lock, within its time limit; nothing was written.
+        OptimisticConcurrencyConflict, ConcurrentIdempotencyKey, TransientFailure: run it again.
+        OutcomeUnknown: the connection was lost while the commit may have happened.
+        RuntimeError: called inside another transaction, whose rollback could take back an acknowledged event.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("commands are executed in a transaction of their own, not inside another one")
+    try:
+        connection.ensure_connection()
+    except DjangoOperationalError as error:
+        if isinstance(error.__cause__, PoolTimeout):
+            raise StoreBusy("no database connection became free in time") from error
+        raise StoreBusy("the database cannot be reached") from error
+    raw: psycopg.Connection = connection.connection
+    try:
+        with raw.pipeline(), raw.transaction():
+            yield raw
+    except psycopg.Error as error:
+        if raw.closed or raw.broken:
+            connection.close()
+        raise _in_our_words(error) from error
+
+
+def _in_our_words(error: psycopg.Error) -> Exception:
+    if error.sqlstate == VERSION_CONFLICT:
+        detail = orjson.loads(error.diag.message_detail or "{}")
+        return OptimisticConcurrencyConflict(**detail)
+    if isinstance(error, errors.UniqueViolation):
+        if error.diag.table_name == "idempotency_records":
+            return ConcurrentIdempotencyKey("the idempotency key is being used by another transaction")
+        return BrokenHistory(f"a row that must be unique exists already: {error.diag.message_detail}")
+    if isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure)):
+        return TransientFailure(str(error))
+    if isinstance(error, (errors.LockNotAvailable, errors.QueryCanceled)):
+        return StoreBusy("a lock or statement took longer than its time limit")
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return OutcomeUnknown("the connection to the database was lost")
+    return error
+
+
+RETRYABLE: Mapping[type[EventStoreError], str] = {
+    OptimisticConcurrencyConflict: "version conflict",
+    ConcurrentIdempotencyKey: "concurrent idempotency key",
+    TransientFailure: "deadlock or serialization failure",
+}
+"""Errors after which the same work may be run again at once: nothing was written, and another writer went first."""

@@ -1,0 +1,1 @@
+"""The ground floor: knows running software. Settings, logs, access, audit, embedded servers. No events, no money."""

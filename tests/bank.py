@@ -1,0 +1,83 @@
+"""A teller's view of the bank for tests: short words for commands, all of them through the executor."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from accounts.domain.commands import (
+    ChangeOverdraftLimit,
+    CloseAccount,
+    Command,
+    Deposit,
+    FreezeAccount,
+    OpenAccount,
+    ReverseTransaction,
+    Transfer,
+    UnfreezeAccount,
+    Withdraw,
+)
+from accounts.domain.money import Money, parse_decimal, parse_money
+from accounts.models import Account
+from accounts.services import Envelope, Executed, execute_one, idempotency_key
+from eventstore.events import Context, new_id
+from eventstore.models import Event
+
+
+@dataclass
+class Bank:
+    """Amounts are decimal strings; every method raises `Refusal` where the bank refuses."""
+
+    currency: str = "EUR"
+    context: Context = field(default_factory=lambda: Context(actor="system:test", source="test", reason="a test"))
+
+    def do(self, command: Command, *, key: str | None = None, **envelope: object) -> Executed:
+        return execute_one(self.envelope(command, key=key, **envelope))
+
+    def envelope(self, command: Command, *, key: str | None = None, **extra: object) -> Envelope:
+        idempotency = idempotency_key(scope="test", key=key, command=command) if key else None
+        return Envelope(command, self.context, idempotency, **extra)  # type: ignore[arg-type]
+
+    def money(self, amount: str) -> Money:
+        return parse_money(amount, self.currency)
+
+    def open(self, balance: str = "0", *, owner: str = "Ann", overdraft: str = "0", **fields: str) -> UUID:
+        account_id = new_id()
+        limit = parse_decimal(overdraft, self.currency)
+        self.do(OpenAccount(account_id, owner, self.currency, overdraft_limit=limit, **fields))  # type: ignore[arg-type]
+        if parse_decimal(balance, self.currency):
+            self.deposit(account_id, balance)
+        return account_id
+
+    def deposit(self, account_id: UUID, amount: str) -> Executed:
+        return self.do(Deposit(account_id, self.money(amount)))
+
+    def withdraw(self, account_id: UUID, amount: str) -> Executed:
+        return self.do(Withdraw(account_id, self.money(amount)))
+
+    def transfer(self, source: UUID, target: UUID, amount: str) -> Executed:
+        return self.do(Transfer(source, target, self.money(amount)))
+
+    def reverse(self, transaction_id: UUID) -> Executed:
+        return self.do(ReverseTransaction(transaction_id))
+
+    def limit(self, account_id: UUID, limit: str) -> Executed:
+        return self.do(ChangeOverdraftLimit(account_id, Money(parse_decimal(limit, self.currency), self.currency)))
+
+    def freeze(self, account_id: UUID) -> Executed:
+        return self.do(FreezeAccount(account_id))
+
+    def unfreeze(self, account_id: UUID) -> Executed:
+        return self.do(UnfreezeAccount(account_id))
+
+    def close(self, account_id: UUID) -> Executed:
+        return self.do(CloseAccount(account_id))
+
+    def balance(self, account_id: UUID) -> int:
+        """Ledger balance in minor units."""
+        return Account.objects.get(id=account_id).balance
+
+    def footprint(self) -> tuple[object, ...]:
+        """All that a command could change: equal before and after a refusal."""
+        return (
+            list(Event.objects.order_by("position").values_list("position", "hash")),
+            list(Account.objects.order_by("id").values()),
+        )

@@ -1,0 +1,68 @@
+"""One real PostgreSQL and Redis for the whole run, prepared by `make test`; each test starts with empty books.
+
+The tests run with the application's own role, so that a missing privilege is noticed; only the sweeping between
+tests uses the superuser, since nobody else can remove an event.
+"""
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.core.cache import cache
+from django.db import connections
+
+from tests.bank import Bank
+
+KEPT_TABLES = {
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+    "store_choices",
+}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """The database is there and migrated: `make test` made it."""
+
+
+@pytest.fixture(scope="session")
+def sweeper() -> Iterator[psycopg.Connection]:
+    """A superuser's connection that may empty the books (triggers do not fire for a replica)."""
+    url = os.environ.get("DATABASE_SUPERUSER_URL")
+    if not url:
+        pytest.exit("The tests need servers of their own: run them with `make test`.", returncode=2)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SET session_replication_role = replica")
+        yield conn
+
+
+@pytest.fixture
+def db(django_db_setup: None, django_db_blocker, sweeper: psycopg.Connection) -> Iterator[None]:  # type: ignore[no-untyped-def]
+    """Empty books, and transactions that really commit."""
+    names = [
+        name
+        for (name,) in sweeper.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        if name not in KEPT_TABLES
+    ]
+    filled = [n for n in names if sweeper.execute(f'SELECT EXISTS (SELECT FROM "{n}")').fetchone() == (True,)]
+    for name in filled:
+        sweeper.execute(f'DELETE FROM "{name}"')
+    with django_db_blocker.unblock():
+        cache.clear()
+        yield
+        connections.close_all()
+
+
+@pytest.fixture
+def transactional_db(db: None) -> None:
+    """Every test's transactions are real ones."""
+
+
+@pytest.fixture
+def bank(db: None) -> Bank:
+    """The bank, through its public way in: the executor."""
+    return Bank()
