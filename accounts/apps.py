@@ -8,6 +8,12 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.aggregate import ACCOUNT
-        from eventstore.registry import register
+        from accounts.projections.accounts import AccountsInline
+        from accounts.projections.daily_balances import DailyBalances
+        from accounts.projections.journal import Journal
+        from accounts.projections.transactions import Transactions
+        from eventstore import projections, registry
 
-        register(ACCOUNT)
+        registry.register(ACCOUNT)
+        for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances()):
+            projections.register(projection)

@@ -138,3 +138,23 @@ class DailyBalance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.day}"
+
+
+class LedgerProof(models.Model):
+    """One run of the verification: what was proved, up to where, and what was found wrong."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    position = models.BigIntegerField(help_text="Position of the last event that was verified.")
+    events = models.BigIntegerField()
+    streams = models.BigIntegerField()
+    seconds = models.FloatField()
+    differences = models.IntegerField()
+    first_differences = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "ledger_proofs"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.events} events, {self.differences} differences"

@@ -1,11 +1,26 @@
 """The Celery application: worker and beat find their tasks in each app's `tasks` module."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bankes.settings")
 
 app = Celery("bankes")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17")},
+    "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
+}
+
+
+@worker_init.connect
+def work_without_a_pool(**_: Any) -> None:
+    """Celery closes a worker's whole pool after each task, so a pool would be made anew for every one of them."""
+    from django.conf import settings
+
+    settings.DATABASES["default"]["OPTIONS"].pop("pool", None)

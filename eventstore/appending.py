@@ -79,7 +79,7 @@ class Append:
         return self._heads.setdefault(aggregate_id, StreamHead(aggregate_id))
 
     def add(self, new: NewEvent, stamp: CommandStamp) -> int:
-        """Puts an event behind the last one of its stream; returns its version. Times never run backwards within a stream."""
+        """Puts an event behind the last one of its stream, no earlier in time; returns its version."""
         head = self.head(new.aggregate_id)
         self._expected.setdefault(head.aggregate_id, head.version)
         data = canonical_json(new.data)

@@ -63,6 +63,8 @@ def evolve(account: Account | None, account_id: UUID, event: Event) -> Account:
     if isinstance(event, AccountOpened):
         if account is not None:
             raise BrokenStream(f"account {account_id} is opened twice")
+        if event.balance != event.amount:
+            raise BrokenStream(f"account {account_id} is opened with {event.amount}, yet at {event.balance}")
         return Account(
             id=account_id,
             owner=event.owner,
@@ -71,7 +73,7 @@ def evolve(account: Account | None, account_id: UUID, event: Event) -> Account:
             custodian=event.custodian,
             overdraft_limit=event.overdraft_limit,
             status=Status.OPEN,
-            balance=0,
+            balance=event.balance,
             held=0,
             version=1,
         )

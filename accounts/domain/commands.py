@@ -24,6 +24,8 @@ class OpenAccount:
     currency: str
     product: str = "current"
     overdraft_limit: int = 0
+    opening_deposit: int = 0
+    contra: InternalAccount = InternalAccount.CASH
     custodian: str = "bank"
 
 

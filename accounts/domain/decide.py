@@ -77,9 +77,15 @@ def _open(command: c.OpenAccount, facts: Facts) -> Decision:
         raise Refusal(ErrorCode.VALIDATION_FAILED, f"The product must be one of: {known}.", field="product")
     _require_text("owner", command.owner, MAX_OWNER_LENGTH, required=True)
     _require_overdraft_within(command.overdraft_limit, command.product)
+    if command.opening_deposit:
+        _require_amount(Money(command.opening_deposit, command.currency), field="opening_deposit")
     opened = e.AccountOpened(
-        owner=command.owner,
+        amount=command.opening_deposit,
         currency=command.currency,
+        contra=f"{command.contra.value}:{command.currency}",
+        value_date=facts.today,
+        balance=command.opening_deposit,
+        owner=command.owner,
         product=command.product,
         overdraft_limit=command.overdraft_limit,
         custodian=command.custodian,
@@ -136,6 +142,8 @@ def _reverse(command: c.ReverseTransaction, facts: Facts) -> Decision:
             f"There is no transaction {command.transaction_id}.",
             field="transaction_id",
         )
+    if not any(posting.event.amount for posting in facts.booked):
+        raise Refusal(ErrorCode.NOT_REVERSIBLE, "The transaction moved no money.")
     if any(isinstance(posting.event, e.PostingReversed) for posting in facts.booked):
         raise Refusal(ErrorCode.NOT_REVERSIBLE, "A reversal cannot be reversed: post the movement anew.")
     if facts.reversed_by is not None:
@@ -295,15 +303,15 @@ def _require_currency(account: Account, currency: str) -> None:
         )
 
 
-def _require_amount(amount: Money) -> None:
+def _require_amount(amount: Money, *, field: str = "amount") -> None:
     exponent_of(amount.currency)
     if amount.minor <= 0:
-        raise Refusal(ErrorCode.INVALID_AMOUNT, "The amount must be above zero.", field="amount")
+        raise Refusal(ErrorCode.INVALID_AMOUNT, "The amount must be above zero.", field=field)
     if amount.minor > MAX_AMOUNT:
         raise Refusal(
             ErrorCode.AMOUNT_TOO_LARGE,
             f"The amount is above the limit of {format_minor(MAX_AMOUNT, amount.currency)} {amount.currency}.",
-            field="amount",
+            field=field,
         )
 
 

@@ -12,17 +12,6 @@ from typing import Any
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class AccountOpened:
-    """`custodian` is the API client that may act for the account, or "bank"."""
-
-    owner: str
-    currency: str
-    product: str
-    overdraft_limit: int
-    custodian: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
     """A movement of money. `balance` is the ledger balance after it; `value_date` is when it counts for
@@ -34,6 +23,19 @@ class Posting:
     value_date: date
     balance: int
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOpened(Posting):
+    """The beginning; `amount` is the opening deposit, zero or more.
+
+    `custodian` is the API client that may act for the account ("client:<name>"), or "bank".
+    """
+
+    owner: str
+    product: str
+    overdraft_limit: int
+    custodian: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ Event = (
 
 EVENT_CLASSES: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
 POSTING_TYPES = frozenset(name for name, cls in EVENT_CLASSES.items() if issubclass(cls, Posting))
+"""Events that may move money (an account may be opened with none)."""
 
 
 @cache

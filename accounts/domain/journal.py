@@ -19,10 +19,12 @@ class Line(NamedTuple):
 
 
 def journal_lines(account_id: UUID, posting: Posting) -> list[Line]:
-    """The posting's own line and, where its contra is an internal account, the other side.
+    """None for an account opened without money; else the posting's own line and, where its contra is an internal account, the other side.
 
     The other side of a transfer is the posting of the other account in the same transaction.
     """
+    if not posting.amount:
+        return []
     lines = [Line(f"{ACCOUNT_PREFIX}{account_id}", posting.currency, posting.amount)]
     if not posting.contra.startswith(ACCOUNT_PREFIX):
         lines.append(Line(posting.contra, posting.currency, -posting.amount))

@@ -31,12 +31,17 @@ MAX_BATCH = 10_000
 ATTEMPTS = 12
 
 
-def execute(envelopes: Sequence[Envelope], *, all_or_nothing: bool = False) -> list[Outcome]:
+def execute(
+    envelopes: Sequence[Envelope], *, all_or_nothing: bool = False, recorded_at: datetime | None = None
+) -> list[Outcome]:
     """Executes commands in order, in one transaction; an outcome for each, in the same order.
 
     A refused command changes nothing and does not stop the others, unless `all_or_nothing`: then one refusal
     refuses them all. Lost races (version conflicts, deadlocks) are run again, at most `ATTEMPTS` times, and then
     refused as `concurrency_conflict`.
+
+    `recorded_at` is for history that is brought in (demo data, an import): the moment that the events are to tell,
+    in place of the database's clock. Times never run backwards within a stream.
 
     Raises:
         StoreBusy: no lock or connection in time; nothing happened.
@@ -53,7 +58,7 @@ def execute(envelopes: Sequence[Envelope], *, all_or_nothing: bool = False) -> l
             on=tuple(RETRYABLE), attempts=ATTEMPTS, timeout=None, wait_initial=0.005, wait_max=0.25, wait_jitter=0.02
         ):
             with attempt:
-                return _execute_once(envelopes, all_or_nothing)
+                return _execute_once(envelopes, all_or_nothing, recorded_at)
     except tuple(RETRYABLE):
         pass
     message = "Other commands kept changing the same accounts. Nothing was done: send it again."
@@ -72,9 +77,10 @@ def execute_one(envelope: Envelope) -> Executed:
     return outcome
 
 
-def _execute_once(envelopes: Sequence[Envelope], all_or_nothing: bool) -> list[Outcome]:
+def _execute_once(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_at: datetime | None) -> list[Outcome]:
     with write_transaction() as conn:
         batch = _read(conn, envelopes)
+        batch.now = recorded_at or batch.now
         outcomes = [batch.run(envelope) for envelope in envelopes]
         if all_or_nothing and any(isinstance(outcome, Refused) for outcome in outcomes):
             return [_not_alone(outcome) for outcome in outcomes]
@@ -89,7 +95,7 @@ def _not_alone(outcome: Outcome) -> Outcome:
 
 
 def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope]) -> "_Batch":
-    """The first round trip. (Reversals need one more before it, for the events that they name: those never change.)"""
+    """The first round trip. (Reversals need one more before it, to read the events they name.)"""
     reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
     booked = inline.read_booked(conn, reversals) if reversals else {}
     account_ids = {
@@ -264,7 +270,8 @@ class _Batch:
             write_records(conn, self.new_records, self.now)
         if self.new_reversals:
             inline.write_reversals(conn, self.new_reversals)
-        inline.write_accounts(conn, list(self.changed.values()), self.now)
+        changed_at = [self.append.head(account_id).last_timestamp for account_id in self.changed]
+        inline.write_accounts(conn, list(self.changed.values()), changed_at)
         self.append.write(conn)
 
 

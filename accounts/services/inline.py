@@ -32,21 +32,19 @@ def fetch_accounts(cursor: psycopg.Cursor[Any]) -> dict[UUID, Account]:
     return {row[0]: account_from_row(row) for row in cursor.fetchall()}
 
 
-def write_accounts(conn: psycopg.Connection, accounts: Sequence[Account], at: datetime) -> None:
-    """Brings the rows of changed or new accounts to their states."""
+def write_accounts(conn: psycopg.Connection, accounts: Sequence[Account], changed_at: Sequence[datetime]) -> None:
+    """Brings the rows of changed or new accounts to their states; `changed_at` is when each last changed."""
     psycopg.Cursor(conn).execute(
         f"""
         INSERT INTO accounts ({STATE_COLUMNS}, opened_at, updated_at)
-        SELECT *, %s::timestamptz, %s::timestamptz
+        SELECT *
           FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
-                      %s::bigint[], %s::bigint[], %s::bigint[])
+                      %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
             ON CONFLICT (id) DO UPDATE
            SET overdraft_limit = EXCLUDED.overdraft_limit, status = EXCLUDED.status, balance = EXCLUDED.balance,
                held = EXCLUDED.held, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
         """,
         (
-            at,
-            at,
             [account.id for account in accounts],
             [account.owner for account in accounts],
             [account.currency for account in accounts],
@@ -57,6 +55,8 @@ def write_accounts(conn: psycopg.Connection, accounts: Sequence[Account], at: da
             [account.balance for account in accounts],
             [account.held for account in accounts],
             [account.version for account in accounts],
+            list(changed_at),
+            list(changed_at),
         ),
         prepare=True,
     )

@@ -14,6 +14,7 @@ SQL_FILES = (
     "functions/hold_feed",
     "functions/append_events",
     "functions/feed_mark",
+    "functions/version_at",
     "triggers/refuse_change",
     "triggers/events_are_append_only",
     "triggers/streams_stay",

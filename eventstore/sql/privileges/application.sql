@@ -10,13 +10,14 @@ BEGIN
             lock_streams(uuid[]),
             append_events(uuid[], text[], bigint[], bigint[], bytea[], timestamptz[], uuid[], text[], bigint[],
                           uuid[], smallint[], uuid[], jsonb[], jsonb[], timestamptz[], bytea[]),
-            feed_mark()
+            feed_mark(),
+            version_at(uuid, timestamptz)
         TO banking_es_app;
     END IF;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION hold_feed() FROM PUBLIC;
-REVOKE EXECUTE ON FUNCTION lock_streams(uuid[]), feed_mark(),
+REVOKE EXECUTE ON FUNCTION lock_streams(uuid[]), feed_mark(), version_at(uuid, timestamptz),
     append_events(uuid[], text[], bigint[], bigint[], bytea[], timestamptz[], uuid[], text[], bigint[],
                   uuid[], smallint[], uuid[], jsonb[], jsonb[], timestamptz[], bytea[])
 FROM PUBLIC;

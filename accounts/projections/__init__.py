@@ -1,0 +1,1 @@
+"""The read models of accounts that follow the feed."""

@@ -1,0 +1,105 @@
+"""Making the executor's inline read model anew: the tables `accounts` and `reversals`.
+
+They are written with the events, so this is for repair, after something outside of bankes has changed them.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from accounts.domain.account import AGGREGATE_TYPE, evolve
+from accounts.domain.account import Account as State
+from accounts.domain.events import PostingReversed, to_data
+from accounts.models import Account, Reversal
+from eventstore.appending import lock_heads
+from eventstore.events import StoredEvent
+from eventstore.models import Stream
+from eventstore.projections import Report
+from eventstore.projections.base import Progress
+from eventstore.store import read_stream
+
+BATCH = 200
+
+
+def account_row(state: State, first: StoredEvent, last: StoredEvent) -> dict[str, Any]:
+    """The row of `accounts` that a fold means, given its first and last event."""
+    return {**to_data(state), "id": state.id, "opened_at": first.timestamp, "updated_at": last.timestamp}
+
+
+class AccountsInline:
+    """Folds every stream under its lock and mends the rows that differ, some accounts at a time."""
+
+    name = "accounts"
+
+    def rebuild(self, progress: Progress) -> Report:
+        total = Stream.objects.filter(aggregate_type=AGGREGATE_TYPE).count()
+        events = done = repaired = 0
+        for ids in _stream_ids():
+            with transaction.atomic():
+                lock_heads(connection.connection, ids).fetch()
+                folded = [_fold(account_id) for account_id in ids]
+                repaired += _mend_accounts(row for row, _, _ in folded)
+                repaired += _mend_reversals(pair for _, pairs, _ in folded for pair in pairs)
+            events += sum(count for _, _, count in folded)
+            done += len(ids)
+            progress(done, total)
+        repaired += _remove_strangers()
+        return Report(events=events, rows=done, repaired=repaired)
+
+
+def _stream_ids() -> Iterator[list[UUID]]:
+    last = UUID(int=0)
+    while True:
+        streams = Stream.objects.filter(aggregate_type=AGGREGATE_TYPE, aggregate_id__gt=last).order_by("aggregate_id")
+        ids = list(streams.values_list("aggregate_id", flat=True)[:BATCH])
+        if not ids:
+            return
+        yield ids
+        last = ids[-1]
+
+
+def _fold(account_id: UUID) -> tuple[dict[str, Any], list[tuple[UUID, UUID]], int]:
+    """The account's row, its (transaction, reversed by) pairs and how many events it has."""
+    state, first, last, pairs = None, None, None, []
+    for stored in read_stream(account_id):
+        state = evolve(state, account_id, stored.event)
+        first, last = first or stored, stored
+        if isinstance(stored.event, PostingReversed):
+            pairs.append((stored.event.reverses, stored.command_id))
+    assert state is not None
+    assert first is not None
+    assert last is not None
+    return account_row(state, first, last), pairs, state.version
+
+
+def _mend_accounts(expected: Iterable[dict[str, Any]]) -> int:
+    wanted = {row["id"]: row for row in expected}
+    found = {row["id"]: row for row in Account.objects.filter(id__in=wanted).values()}
+    wrong = [Account(**row) for account_id, row in wanted.items() if found.get(account_id) != row]
+    fields = [field.name for field in Account._meta.fields if not field.primary_key]
+    Account.objects.bulk_create(wrong, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+    return len(wrong)
+
+
+def _mend_reversals(expected: Iterable[tuple[UUID, UUID]]) -> int:
+    wanted = dict(expected)
+    found = dict(Reversal.objects.filter(transaction_id__in=wanted).values_list("transaction_id", "reversed_by"))
+    wrong = [Reversal(transaction_id=of, reversed_by=by) for of, by in wanted.items() if found.get(of) != by]
+    Reversal.objects.bulk_create(
+        wrong, update_conflicts=True, unique_fields=["transaction_id"], update_fields=["reversed_by"]
+    )
+    return len(wrong)
+
+
+def _remove_strangers() -> int:
+    """Rows that no stream accounts for."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM accounts a WHERE NOT EXISTS (SELECT FROM streams s WHERE s.aggregate_id = a.id)")
+        strangers = cursor.rowcount
+        cursor.execute(
+            "DELETE FROM reversals r WHERE NOT EXISTS"
+            " (SELECT FROM events e WHERE e.command_id = r.reversed_by AND e.event_type = 'PostingReversed')"
+        )
+        return int(strangers + cursor.rowcount)

@@ -1,0 +1,81 @@
+"""Balances at the end of each day (UTC, by the moment of recording) on which money moved."""
+
+from dataclasses import dataclass
+from datetime import UTC, date
+from typing import Any
+from uuid import UUID
+
+from accounts.domain.events import POSTING_TYPES, Posting
+from accounts.projections.rows import OTHER_TYPES
+from eventstore.events import StoredEvent
+from eventstore.projections import Projection
+
+
+@dataclass(slots=True)
+class Day:
+    """One account's day, or the part of it that a batch holds. Minor units."""
+
+    currency: str
+    closing_balance: int = 0
+    credits: int = 0
+    debits: int = 0
+    postings: int = 0
+    version: int = 0
+
+    def add(self, posting: Posting, version: int) -> None:
+        self.closing_balance = posting.balance
+        self.credits += max(posting.amount, 0)
+        self.debits += min(posting.amount, 0)
+        self.postings += 1
+        self.version = version
+
+
+Days = dict[tuple[UUID, date], Day]
+
+
+def add_posting(days: Days, stored: StoredEvent) -> None:
+    """Counts a posting into the day on which it was recorded."""
+    posting: Posting = stored.event
+    if not posting.amount:
+        return
+    key = stored.aggregate_id, stored.timestamp.astimezone(UTC).date()
+    days.setdefault(key, Day(posting.currency)).add(posting, stored.version)
+
+
+class DailyBalances(Projection[Days]):
+    name = "daily_balances"
+    tables = ("daily_balances",)
+    handles = POSTING_TYPES
+    ignores = OTHER_TYPES
+
+    def new_batch(self) -> Days:
+        return {}
+
+    def gather(self, stored: StoredEvent, batch: Days) -> None:
+        add_posting(batch, stored)
+
+    def write(self, batch: Days, cursor: Any) -> None:
+        if not batch:
+            return
+        cursor.execute(
+            """
+            INSERT INTO daily_balances AS d
+                   (account_id, day, currency, closing_balance, credits, debits, postings, version)
+            SELECT * FROM unnest(%s::uuid[], %s::date[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[],
+                                 %s::int[], %s::bigint[])
+                ON CONFLICT (account_id, day) DO UPDATE
+               SET closing_balance = EXCLUDED.closing_balance,
+                   credits = d.credits + EXCLUDED.credits,
+                   debits = d.debits + EXCLUDED.debits,
+                   postings = d.postings + EXCLUDED.postings,
+                   version = EXCLUDED.version
+            """,
+            [
+                [account_id for account_id, _ in batch],
+                [day for _, day in batch],
+                *(
+                    [getattr(item, name) for item in batch.values()]
+                    for name in ("currency", "closing_balance", "credits", "debits", "postings", "version")
+                ),
+            ],
+        )

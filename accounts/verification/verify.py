@@ -1,0 +1,79 @@
+"""Verification of everything, in one instant.
+
+All is read in one REPEATABLE READ transaction, so that events, heads and read models are those of one moment,
+while the bank goes on working. Read models behind the feed are compared up to their checkpoints.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from accounts.models import LedgerProof
+from accounts.verification.feed import FeedPass
+from accounts.verification.findings import Findings
+from accounts.verification.streams import StreamPass
+from eventstore import feed, projections
+from eventstore.events import StoredEvent
+from eventstore.projections import Projection, checkpoints
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was verified and what was found: `differences` in all, the first of them in words."""
+
+    events: int
+    streams: int
+    position: int
+    seconds: float
+    differences: int
+    first_differences: list[str]
+
+
+def verify(progress: Progress = lambda done, total: None) -> Verification:
+    """Proves the books, and leaves a `LedgerProof` behind.
+
+    Progress is told in events, each counted once for the pass by stream and once for the pass by position.
+    """
+    started = time.monotonic()
+    findings = Findings()
+    shards = feed.require_shard_count()
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SELECT count(*), coalesce(max(position), 0) FROM events")
+            count, position = cursor.fetchone()
+        streams = StreamPass(findings, _applied("daily_balances", shards))
+        streams.run(lambda done: progress(done, 2 * count))
+        rows = FeedPass(findings, _applied("transactions", shards), _applied("journal", shards))
+        rows.run(lambda done: progress(count + done, 2 * count))
+        progress(2 * count, 2 * count)
+    result = Verification(
+        events=streams.events,
+        streams=streams.streams,
+        position=position,
+        seconds=round(time.monotonic() - started, 3),
+        differences=findings.count,
+        first_differences=findings.first,
+    )
+    LedgerProof.objects.create(
+        position=result.position,
+        events=result.events,
+        streams=result.streams,
+        seconds=result.seconds,
+        differences=result.differences,
+        first_differences=result.first_differences,
+    )
+    return result
+
+
+def _applied(name: str, shards: int) -> Callable[[StoredEvent], bool]:
+    """Whether a projection's checkpoints, as they are now, lie at or past an event."""
+    projection = projections.get(name)
+    assert isinstance(projection, Projection)
+    with connection.cursor() as cursor:
+        positions = checkpoints.read(cursor, projection) or [0] * shards
+    return lambda stored: stored.position <= positions[feed.shard_of(stored.aggregate_id, shards)]

@@ -1,0 +1,54 @@
+"""Removing what may go: old idempotency records and snapshots. Events never go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+
+from eventstore import snapshots
+from ops.conf import get_settings
+
+BATCH = 10_000
+MAX_BATCHES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupReport:
+    """How many rows were removed."""
+
+    idempotency_records: int
+    snapshots: int
+
+
+def cleanup() -> CleanupReport:
+    """Removes idempotency records past their retention and all but the newest snapshots, in bounded batches."""
+    settings = get_settings()
+    retention = timedelta(hours=settings.idempotency_retention_hours)
+    return CleanupReport(
+        idempotency_records=_repeat(lambda: _expire_records(retention)),
+        snapshots=_repeat(lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH)),
+    )
+
+
+def _repeat(remove_some: Callable[[], int]) -> int:
+    total = 0
+    for _ in range(MAX_BATCHES):
+        removed = remove_some()
+        total += removed
+        if removed < BATCH:
+            break
+    return total
+
+
+def _expire_records(retention: timedelta) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM idempotency_records
+             WHERE (scope, key) IN (SELECT scope, key FROM idempotency_records
+                                     WHERE created_at < now() - %s LIMIT %s)
+            """,
+            (retention, BATCH),
+        )
+        return cursor.rowcount

@@ -1,0 +1,17 @@
+"""Removes what may go."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from eventstore.cleanup import cleanup
+
+
+class Command(BaseCommand):
+    help = "Removes idempotency records past their retention and superseded snapshots. Events are never removed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        report = cleanup()
+        self.stdout.write(
+            f"Removed {report.idempotency_records} idempotency records and {report.snapshots} snapshots."
+        )

@@ -1,0 +1,35 @@
+"""Follows the feed with all projections until stopped."""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from eventstore import projections
+from eventstore.projections.runner import catch_up, follow
+
+
+class Command(BaseCommand):
+    help = "Carries the read models along the event feed. SIGTERM or Ctrl-C ends it after the batch in hand."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="catch up with the feed as it is now, then end")
+        parser.add_argument("--only", action="append", metavar="NAME", help="just this projection (may be repeated)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        chosen = projections.registered()
+        if options["only"]:
+            known = {projection.name: projection for projection in chosen}
+            if unknown := set(options["only"]) - set(known):
+                raise CommandError(f"no projection {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+            chosen = [known[name] for name in options["only"]]
+        if options["once"]:
+            taken = catch_up(chosen)
+            self.stdout.write(f"{len(chosen)} projections caught up, {taken} events applied.")
+            return
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        follow(chosen, stop)

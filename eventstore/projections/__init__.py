@@ -1,0 +1,9 @@
+"""The projection engine: read models that follow the feed, exactly once.
+
+A projection's rows and its checkpoints move in one transaction; an event at or below its shard's checkpoint is
+skipped. So a crash, a restart or a second runner neither loses nor repeats anything.
+"""
+
+from eventstore.projections.base import Projection, Rebuildable, Report, get, register, registered
+
+__all__ = ["Projection", "Rebuildable", "Report", "get", "register", "registered"]

@@ -1,0 +1,103 @@
+"""What a projection is, and which there are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from eventstore.errors import UnknownEventType
+from eventstore.events import StoredEvent
+
+Batch = TypeVar("Batch")
+Progress = Callable[[int, int], None]
+"""Told (done, of how many) while long work goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a rebuild did."""
+
+    events: int
+    rows: int
+    repaired: int | None = None
+    """How many rows were wrong before, where the rebuild can tell."""
+
+
+class Rebuildable(Protocol):
+    """A read model that can be made anew from the events."""
+
+    name: str
+
+    def rebuild(self, progress: Progress) -> Report: ...
+
+
+class Projection(ABC, Generic[Batch]):
+    """A read model that follows the feed.
+
+    Events of a batch are gathered one by one into a `Batch` of the projection's own and then written set by set.
+    Every event type must be in `handles` or `ignores`: one in neither stops the projection, and is never skipped.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    tables: ClassVar[tuple[str, ...]]
+    handles: ClassVar[frozenset[str]]
+    ignores: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def new_batch(self) -> Batch: ...
+
+    @abstractmethod
+    def gather(self, stored: StoredEvent, batch: Batch) -> None:
+        """Takes one event of a handled type, in feed order."""
+
+    @abstractmethod
+    def write(self, batch: Batch, cursor: Any) -> None:
+        """Writes what was gathered, inside the runner's transaction."""
+
+    def apply(self, events: Iterable[StoredEvent], cursor: Any) -> None:
+        """Applies events in order.
+
+        Raises:
+            UnknownEventType: a type that the projection was not told of.
+        """
+        batch = self.new_batch()
+        for stored in events:
+            if stored.event_type in self.handles:
+                self.gather(stored, batch)
+            elif stored.event_type not in self.ignores:
+                raise UnknownEventType(
+                    f"projection {self.name} does not know event type {stored.event_type!r} "
+                    f"(position {stored.position}, stream {stored.aggregate_id})"
+                )
+        self.write(batch, cursor)
+
+    def rebuild(self, progress: Progress) -> Report:
+        """Makes all rows anew in one transaction: readers see the old rows until the new ones are complete."""
+        from eventstore.projections.rebuild import rebuild
+
+        return rebuild(self, progress)
+
+
+_registered: dict[str, Projection[Any] | Rebuildable] = {}
+
+
+def register(projection: Projection[Any] | Rebuildable) -> None:
+    """Makes a read model known, from `AppConfig.ready()` of the floor that it belongs to."""
+    _registered[projection.name] = projection
+
+
+def registered() -> list[Projection[Any]]:
+    """The projections that follow the feed, by name."""
+    return [item for _, item in sorted(_registered.items()) if isinstance(item, Projection)]
+
+
+def get(name: str) -> Projection[Any] | Rebuildable:
+    """
+    Raises:
+        LookupError: no read model of that name; the message lists those there are.
+    """
+    try:
+        return _registered[name]
+    except KeyError:
+        raise LookupError(f"there is no read model {name!r}; there are: {', '.join(sorted(_registered))}") from None

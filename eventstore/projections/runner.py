@@ -1,0 +1,118 @@
+"""Runs projections from the feed in PostgreSQL."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
+
+from eventstore import feed
+from eventstore.errors import UnknownEventType
+from eventstore.projections import checkpoints
+from eventstore.projections.base import Projection
+from eventstore.projections.rebuild import rebuild
+from ops.conf import get_settings
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries of a projection that keeps failing."""
+
+
+class Runner:
+    """Carries one projection along the feed, batch by batch."""
+
+    def __init__(self, projection: Projection[Any], *, batch_size: int | None = None) -> None:
+        self.projection = projection
+        self.batch_size = batch_size or get_settings().projection_batch_size
+        self.shards = feed.require_shard_count()
+        self._reached = -1
+        self._failures = 0
+        self._not_before = 0.0
+        self._recorded = ""
+        with transaction.atomic(), connection.cursor() as cursor:
+            outdated = checkpoints.begin(cursor, projection, self.shards)
+        if outdated:
+            log.info("projection_outdated", projection=projection.name, version=projection.version)
+            rebuild(projection, lambda done, total: None)
+
+    def step(self) -> int:
+        """Applies one batch; returns how many events it took from the feed: 0 when there is nothing to do now.
+
+        Raises:
+            UnknownEventType: the projection does not know an event; nothing of the batch was applied.
+        """
+        mark = feed.mark()
+        if mark <= self._reached:
+            return 0
+        with transaction.atomic(), connection.cursor() as cursor:
+            if not checkpoints.claim(cursor, self.projection):
+                return 0
+            positions = checkpoints.read(cursor, self.projection, lock=True)
+            events = feed.read(after=min(positions), upto=mark, limit=self.batch_size)
+            fresh = [
+                event
+                for event in events
+                if event.position > positions[feed.shard_of(event.aggregate_id, self.shards)]
+            ]
+            self.projection.apply(fresh, cursor)
+            reached = events[-1].position if len(events) == self.batch_size else mark
+            checkpoints.move(cursor, self.projection, reached)
+        self._reached = reached
+        return len(events)
+
+    def try_step(self) -> int:
+        """As `step`, for a loop: a failure is recorded and tried again later, ever less often."""
+        if time.monotonic() < self._not_before:
+            return 0
+        try:
+            taken = self.step()
+        except Exception as error:
+            self._failures += 1
+            self._not_before = time.monotonic() + min(LONGEST_PAUSE, 0.25 * 2**self._failures)
+            connection.close()  # it may be broken; the pool gives a sound one
+            self._record("paused" if isinstance(error, UnknownEventType) else "failed", repr(error))
+            log.exception("projection_failed", projection=self.projection.name, failures=self._failures)
+            return 0
+        self._failures = 0
+        self._record("running")
+        return taken
+
+    def _record(self, state: str, reason: str = "") -> None:
+        if state == self._recorded == "running":
+            return
+        try:
+            with connection.cursor() as cursor:
+                checkpoints.set_state(cursor, self.projection, state, reason)
+            self._recorded = state
+        except DatabaseError:
+            connection.close()
+            self._recorded = ""
+
+
+def catch_up(projections: Sequence[Projection[Any]]) -> int:
+    """Brings projections to the end of the feed as it is now; returns how many events were taken in all.
+
+    Raises:
+        UnknownEventType: a projection does not know an event. And what PostgreSQL raises.
+    """
+    total = 0
+    for projection in projections:
+        runner = Runner(projection)
+        while taken := runner.step():
+            total += taken
+    return total
+
+
+def follow(projections: Sequence[Projection[Any]], stop: threading.Event) -> None:
+    """Follows the feed until `stop` is set; a batch in hand is finished first."""
+    pause = get_settings().projection_poll_ms / 1000
+    runners = [Runner(projection) for projection in projections]
+    log.info("projections_follow", projections=[projection.name for projection in projections])
+    while not stop.is_set():
+        taken = sum(runner.try_step() for runner in runners if not stop.is_set())
+        if not taken:
+            stop.wait(pause)
