@@ -8,6 +8,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.aggregate import ACCOUNT
+        from accounts.api import scopes
         from accounts.projections.accounts import AccountsInline
         from accounts.projections.daily_balances import DailyBalances
         from accounts.projections.journal import Journal
@@ -15,5 +16,6 @@ class AccountsConfig(AppConfig):
         from eventstore import projections, registry
 
         registry.register(ACCOUNT)
+        scopes.register()
         for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances()):
             projections.register(projection)

@@ -4,6 +4,7 @@ All amounts are signed integer minor units of `currency`.
 """
 
 from django.db import models
+from django.db.models.functions import Collate, Lower
 
 from accounts.domain.account import Status
 from accounts.domain.products import PRODUCTS
@@ -44,6 +45,9 @@ class Account(models.Model):
             models.Index(fields=["owner", "id"], name="accounts_owner_id"),
             models.Index(fields=["custodian", "id"], name="accounts_custodian_id"),
             models.Index(fields=["currency", "id"], name="accounts_currency_id"),
+            models.Index(fields=["status", "id"], name="accounts_status_id"),
+            models.Index(fields=["product", "id"], name="accounts_product_id"),
+            models.Index(Collate(Lower("owner"), "C"), "id", name="accounts_owner_search"),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(overdraft_limit__gte=0), name="accounts_overdraft_limit"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db import connection
 
@@ -24,9 +23,8 @@ class CleanupReport:
 def cleanup() -> CleanupReport:
     """Removes idempotency records past their retention and all but the newest snapshots, in bounded batches."""
     settings = get_settings()
-    retention = timedelta(hours=settings.idempotency_retention_hours)
     return CleanupReport(
-        idempotency_records=_repeat(lambda: _expire_records(retention)),
+        idempotency_records=_repeat(lambda: _expire_records(settings.idempotency_retention_hours)),
         snapshots=_repeat(lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH)),
     )
 
@@ -41,14 +39,14 @@ def _repeat(remove_some: Callable[[], int]) -> int:
     return total
 
 
-def _expire_records(retention: timedelta) -> int:
+def _expire_records(retention_hours: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
             DELETE FROM idempotency_records
              WHERE (scope, key) IN (SELECT scope, key FROM idempotency_records
-                                     WHERE created_at < now() - %s LIMIT %s)
+                                     WHERE created_at < now() - make_interval(hours => %s) LIMIT %s)
             """,
-            (retention, BATCH),
+            (retention_hours, BATCH),
         )
         return cursor.rowcount

@@ -1,7 +1,7 @@
 """Events on their way in and out of the store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
@@ -77,10 +77,14 @@ class StoredEvent:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
         """From a row of `COLUMNS`, with data and metadata as JSON text."""
-        return cls(*row[:8], orjson.loads(row[8]), orjson.loads(row[9]), row[10], bytes(row[11]))
+        values = dict(zip(_NAMES, row, strict=True))
+        values["data"], values["metadata"] = orjson.loads(values["data"]), orjson.loads(values["metadata"])
+        values["hash"] = bytes(values["hash"])
+        return cls(**values)
 
 
 COLUMNS = (
     "position, aggregate_id, aggregate_type, version, event_id, event_type, schema_version, command_id, "
     "data::text, metadata::text, timestamp, hash"
 )
+_NAMES = tuple(field.name for field in fields(StoredEvent))

@@ -5,7 +5,8 @@ tests uses the superuser, since nobody else can remove an event.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,17 +41,22 @@ def sweeper() -> Iterator[psycopg.Connection]:
         yield conn
 
 
+@pytest.fixture(scope="session")
+def sweep(sweeper: psycopg.Connection) -> Callable[[], None]:
+    """Empties the books and everything else that a test may have left."""
+
+    def empty_all_tables() -> None:
+        rows = sweeper.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        for name in sorted({name for (name,) in rows} - KEPT_TABLES):
+            sweeper.execute(f'DELETE FROM "{name}"')
+
+    return empty_all_tables
+
+
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker, sweeper: psycopg.Connection) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def db(django_db_setup: None, django_db_blocker: Any, sweep: Callable[[], None]) -> Iterator[None]:
     """Empty books, and transactions that really commit."""
-    names = [
-        name
-        for (name,) in sweeper.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        if name not in KEPT_TABLES
-    ]
-    filled = [n for n in names if sweeper.execute(f'SELECT EXISTS (SELECT FROM "{n}")').fetchone() == (True,)]
-    for name in filled:
-        sweeper.execute(f'DELETE FROM "{name}"')
+    sweep()
     with django_db_blocker.unblock():
         cache.clear()
         yield

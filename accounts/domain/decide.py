@@ -178,7 +178,7 @@ def _change_overdraft_limit(command: c.ChangeOverdraftLimit, facts: Facts) -> De
         raise Refusal(
             ErrorCode.OVERDRAFT_IN_USE,
             "The account is overdrawn by more than the new limit.",
-            field="limit",
+            field="overdraft_limit",
             balance=format_minor(account.balance, account.currency),
         )
     changed = e.OverdraftLimitChanged(overdraft_limit=command.limit.minor, previous=account.overdraft_limit)

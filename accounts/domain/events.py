@@ -7,7 +7,6 @@ movement names its contra account, where the other side of the posting is booked
 
 from dataclasses import dataclass, fields
 from datetime import date
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -107,14 +106,9 @@ POSTING_TYPES = frozenset(name for name, cls in EVENT_CLASSES.items() if issubcl
 """Events that may move money (an account may be opened with none)."""
 
 
-@cache
-def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls))
-
-
 def to_data(item: Any) -> dict[str, Any]:
     """The fields of an event, command or state as JSON-ready values (dates and ids as strings)."""
-    return {name: _plain(getattr(item, name)) for name in _field_names(type(item))}
+    return {field.name: _plain(getattr(item, field.name)) for field in fields(item)}
 
 
 def _plain(value: Any) -> Any:

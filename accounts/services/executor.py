@@ -14,7 +14,7 @@ import stamina
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, evolve
 from accounts.domain.commands import ReverseTransaction
-from accounts.domain.decide import BookedPosting, Facts, decide, touched_accounts
+from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import Posting, to_data
 from accounts.domain.journal import imbalances, journal_lines
@@ -275,7 +275,7 @@ class _Batch:
         self.append.write(conn)
 
 
-def _require_balanced(decision: list[tuple[UUID, object]]) -> None:
+def _require_balanced(decision: Decision) -> None:
     """What money is created or lost by a rule stops here, before it is written."""
     lines = [
         line

@@ -18,7 +18,8 @@ STATE_COLUMNS = "id, owner, currency, product, custodian, overdraft_limit, statu
 
 def account_from_row(row: Sequence[Any]) -> Account:
     """From a row of `STATE_COLUMNS`."""
-    return Account(*row[:6], Status(row[6]), *row[7:10])
+    id_, owner, currency, product, custodian, overdraft_limit, status, *amounts = row
+    return Account(id_, owner, currency, product, custodian, overdraft_limit, Status(status), *amounts)
 
 
 def send_accounts(conn: psycopg.Connection, ids: Collection[UUID]) -> psycopg.Cursor[Any]:

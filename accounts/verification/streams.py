@@ -1,6 +1,6 @@
 """First pass, stream by stream: versions without holes, hash chains, heads, and what is folded from them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from eventstore.hashing import GENESIS, canonical_json, chain_hash
 from eventstore.models import Stream
 
 BATCH = 2000
+Row = Mapping[str, Any]
+DailyRows = dict[tuple[UUID, Any], Row]
 NIL = UUID(int=0)
 
 
@@ -59,9 +61,9 @@ class StreamPass:
         self,
         aggregate_id: UUID,
         events: list[StoredEvent],
-        head: dict[str, Any] | None,
-        row: dict[str, Any] | None,
-        daily: dict[tuple[UUID, Any], dict[str, Any]],
+        head: Row | None,
+        row: Row | None,
+        daily: DailyRows,
     ) -> None:
         previous, state = GENESIS, None
         days: Days = {}
@@ -87,7 +89,7 @@ class StreamPass:
         self._compare_account(state, events, row)
         self._compare_days(days, daily)
 
-    def _compare_head(self, aggregate_id: UUID, last: StoredEvent, head: dict[str, Any] | None) -> None:
+    def _compare_head(self, aggregate_id: UUID, last: StoredEvent, head: Row | None) -> None:
         expected = (last.version, last.hash, last.timestamp)
         actual = head and (head["version"], bytes(head["head_hash"]), head["last_timestamp"])
         if actual != expected:
@@ -96,7 +98,7 @@ class StreamPass:
                 f"{head['version'] if head else 'nothing'} (version, hash or time differ)"
             )
 
-    def _compare_account(self, state: State, events: list[StoredEvent], row: dict[str, Any] | None) -> None:
+    def _compare_account(self, state: State, events: list[StoredEvent], row: Row | None) -> None:
         expected = account_row(state, events[0], events[-1])
         if row is None:
             self._found.add(f"accounts: account {state.id} is missing")
@@ -105,7 +107,7 @@ class StreamPass:
             if row[name] != value:
                 self._found.add(f"accounts: account {state.id} has {name} {row[name]!r}; its events make {value!r}")
 
-    def _compare_days(self, days: Days, daily: dict[tuple[UUID, Any], dict[str, Any]]) -> None:
+    def _compare_days(self, days: Days, daily: DailyRows) -> None:
         for (account_id, day), expected in days.items():
             row = daily.pop((account_id, day), None)
             actual = row and {name: row[name] for name in expected.__slots__}
@@ -150,7 +152,7 @@ def _hash(previous: bytes, stored: StoredEvent) -> bytes:
     )
 
 
-def _daily_rows(ids: list[UUID]) -> dict[tuple[UUID, Any], dict[str, Any]]:
+def _daily_rows(ids: list[UUID]) -> DailyRows:
     return {(row["account_id"], row["day"]): row for row in DailyBalance.objects.filter(account_id__in=ids).values()}
 
 

@@ -13,7 +13,9 @@ def test_money_leaves_one_account_and_arrives_on_the_other(bank: Bank) -> None:
     done = bank.transfer(ann, bob, "30.00")
 
     assert (bank.balance(ann), bank.balance(bob)) == (7000, 3500)
-    kinds = Event.objects.filter(command_id=done.transaction_id).order_by("position").values_list("event_type", flat=True)
+    kinds = (
+        Event.objects.filter(command_id=done.transaction_id).order_by("position").values_list("event_type", flat=True)
+    )
     assert list(kinds) == ["TransferSent", "TransferReceived"]
 
 

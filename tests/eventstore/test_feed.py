@@ -1,0 +1,150 @@
+"""The feed misses nothing and keeps the order of each stream, whatever writers do at the same time."""
+
+import os
+import random
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from eventstore import feed, store
+from eventstore.appending import Append, CommandStamp, lock_heads
+from eventstore.errors import OptimisticConcurrencyConflict
+from eventstore.events import Context, NewEvent, new_id
+from eventstore.models import Event, Stream
+from eventstore.transaction import write_transaction
+from tests.bank import Bank
+from tests.threads import together
+
+WRITERS = 24
+APPENDS = 120
+"""By each writer: some 11 events an append, 32,000 in all."""
+CONTEXT = Context(actor="system:test", source="test")
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def test_an_open_append_holds_the_feed_back_until_it_ends(bank: Bank) -> None:
+    bank.open()
+    bank.deposit(bank.open(), "1.00")
+    steady = feed.mark()
+    assert steady == Event.objects.latest("position").position
+
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as slow:
+        slow.execute("SELECT hold_feed()")
+        later = bank.open()
+        assert feed.mark() == steady  # the later append is committed, yet not safe to read past
+        assert Event.objects.filter(aggregate_id=later).exists()
+        slow.rollback()
+
+    assert feed.mark() > steady
+
+
+def test_a_rolled_back_append_leaves_a_hole_that_stops_nobody(bank: Bank, sweeper: psycopg.Connection) -> None:
+    bank.open()
+    sweeper.execute("SELECT nextval('events_position_seq')")
+    bank.open()
+
+    events = feed.read(after=0, upto=feed.mark(), limit=100)
+    assert [event.position for event in events] == list(
+        Event.objects.order_by("position").values_list("position", flat=True)
+    )
+
+
+@pytest.mark.timeout(180)
+def test_24_writers_with_delays_and_rollbacks_and_a_reader_that_misses_nothing() -> None:
+    """Each writer appends to streams of its own and to shared ones, sometimes waits inside its transaction, and
+    rolls back one time in ten. The reader follows the mark all the while. Seed is printed on failure."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    shared = [new_id() for _ in range(6)]
+    stop = threading.Event()
+    seen: list[tuple[int, UUID, int]] = []
+    seen_naively: set[int] = set()
+
+    def read_naively() -> None:
+        """Trusts that positions appear in order, as a reader without the mark would."""
+        after = 0
+        while not stop.is_set():
+            while events := feed.read(after=after, upto=2**62, limit=5000):
+                seen_naively.update(event.position for event in events)
+                after = events[-1].position
+
+    def read() -> None:
+        after = 0
+        while True:
+            ended = stop.is_set()
+            upto = feed.mark()
+            while events := feed.read(after=after, upto=upto, limit=5000):
+                seen.extend((event.position, event.aggregate_id, event.version) for event in events)
+                after = events[-1].position
+            after = max(after, upto)
+            if ended:
+                return
+            time.sleep(0.001)
+
+    def write(number: int) -> None:
+        dice = random.Random(seed + number)
+        own = [new_id() for _ in range(20)]
+        versions: dict[UUID, int] = dict.fromkeys(own, 0)
+        for _ in range(APPENDS):
+            targets = dice.sample(own, dice.randint(1, 8))
+            events = [NewEvent(target, "Noted", {"n": n}) for target in targets for n in range(dice.randint(1, 4))]
+            dice.shuffle(events)
+            expected = {target: versions[target] for target in targets}
+            try:
+                _append_hesitantly(events, expected, dice)
+            except _Cancelled:
+                continue
+            for event in events:
+                versions[event.aggregate_id] += 1
+            if dice.random() < 0.2:
+                _append_to_shared(dice.choice(shared))
+
+    def writers() -> None:
+        try:
+            together([lambda number=number: write(number) for number in range(WRITERS)])
+        finally:
+            stop.set()
+
+    together([read, read_naively, writers])
+
+    positions = [position for position, _, _ in seen]
+    stored = list(Event.objects.order_by("position").values_list("position", flat=True))
+    assert len(stored) > 20_000, "too little happened for this to prove anything"
+    assert positions == stored, f"seed {seed}: {len(set(stored) - set(positions))} events missed"
+    assert max(seen_naively) > positions[len(positions) // 2]
+    assert set(stored[: len(stored) // 2]) - seen_naively, "nothing was there to be missed: this proves nothing"
+    last: dict[UUID, int] = {}
+    for _, aggregate_id, version in seen:
+        assert version == last.get(aggregate_id, 0) + 1, f"seed {seed}: out of order within a stream"
+        last[aggregate_id] = version
+
+
+def _append_to_shared(stream: UUID) -> None:
+    head = Stream.objects.filter(aggregate_id=stream).values_list("version", flat=True).first() or 0
+    with suppress(OptimisticConcurrencyConflict):  # another writer may be first
+        store.append("note", [NewEvent(stream, "Noted", {})], expected={stream: head}, context=CONTEXT)
+
+
+class _Cancelled(Exception):
+    """The writer changed its mind."""
+
+
+def _append_hesitantly(events: list[NewEvent], expected: dict[UUID, int], dice: random.Random) -> None:
+    """An append that sometimes waits after its positions are drawn, and sometimes rolls back then."""
+    with write_transaction() as conn:
+        pending = Append(lock_heads(conn, expected).fetch(), "note")
+        assert {stream: pending.head(stream).version for stream in expected} == expected
+        stamp = CommandStamp(new_id(), datetime.now(UTC), b"{}")
+        for event in events:
+            pending.add(event, stamp)
+        pending.write(conn).fetchone()
+        if dice.random() < 0.3:
+            time.sleep(dice.random() * 0.03)
+        if dice.random() < 0.1:
+            raise _Cancelled

@@ -1,0 +1,152 @@
+"""Read models follow the feed exactly once, whatever is stopped, repeated or broken in between."""
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import DailyBalance, JournalLine, Transaction
+from accounts.projections.transactions import Transactions
+from eventstore import projections, store
+from eventstore.errors import BrokenHistory, UnknownEventType
+from eventstore.events import Context, NewEvent, new_id
+from eventstore.models import ProjectionState
+from eventstore.projections.base import Projection
+from eventstore.projections.runner import Runner, catch_up
+from tests.bank import Bank
+from tests.threads import together
+
+
+def content() -> tuple[object, ...]:
+    return tuple(list(model.objects.order_by("pk").values()) for model in (Transaction, JournalLine)), list(
+        DailyBalance.objects.order_by("account_id", "day").values("account_id", "day", "closing_balance", "postings")
+    )
+
+
+def some_history(bank: Bank) -> None:
+    ann, bob = bank.open("100.00"), bank.open()
+    for _ in range(10):
+        bank.transfer(ann, bob, "1.00")
+    bank.reverse(bank.withdraw(bob, "2.00").transaction_id)
+
+
+def test_a_second_run_applies_nothing_again(bank: Bank) -> None:
+    some_history(bank)
+    catch_up(projections.registered())
+    before = content()
+
+    assert catch_up(projections.registered()) == 0
+    assert content() == before
+
+
+def test_eight_runners_at_once_apply_each_event_once(bank: Bank) -> None:
+    some_history(bank)
+    chosen = projections.registered()
+    for projection in chosen:
+        Runner(projection)
+
+    def run() -> None:
+        for projection in chosen:
+            runner = Runner(projection, batch_size=3)
+            for _ in range(40):
+                runner.step()
+
+    together([run] * 8)
+    catch_up(chosen)
+    assert Transaction.objects.count() == 23
+    call_command("verify_ledger")
+
+
+def test_a_crash_between_rows_and_checkpoint_leaves_neither(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eventstore.projections import checkpoints
+
+    some_history(bank)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "move", crash)
+        with pytest.raises(KeyboardInterrupt):
+            Runner(Transactions()).step()
+    assert not Transaction.objects.exists()
+
+    catch_up([Transactions()])
+    assert Transaction.objects.count() == 23
+
+
+def test_an_unknown_event_type_pauses_the_projection_and_names_the_event(bank: Bank) -> None:
+    some_history(bank)
+    stranger = new_id()
+    context = Context(actor="system:test", source="test")
+    store.append("account", [NewEvent(stranger, "AccountGilded", {})], expected={stranger: 0}, context=context)
+    bank.open("5.00")
+    runner = Runner(Transactions(), batch_size=5)
+
+    for _ in range(20):
+        runner.try_step()
+
+    state = ProjectionState.objects.get(name="transactions")
+    assert state.state == "paused"
+    assert "AccountGilded" in state.reason
+    assert str(stranger) in state.reason
+    assert not Transaction.objects.filter(amount=500).exists(), "what came after was applied past the unknown event"
+    with pytest.raises(UnknownEventType):
+        runner.step()
+
+
+def test_a_failing_projection_is_tried_again_and_recovers(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    some_history(bank)
+    runner = Runner(Transactions())
+    with monkeypatch.context() as patch:
+        patch.setattr(Transactions, "write", lambda *_: 1 / 0)
+        assert runner.try_step() == 0
+    assert ProjectionState.objects.get(name="transactions").state == "failed"
+
+    runner._not_before = 0.0
+    assert runner.try_step() > 0
+    assert ProjectionState.objects.get(name="transactions").state == "running"
+    assert Transaction.objects.count() == 23
+
+
+@pytest.mark.parametrize("name", ["transactions", "journal", "daily_balances"])
+def test_a_rebuild_mends_what_was_damaged(bank: Bank, sweeper: psycopg.Connection, name: str) -> None:
+    some_history(bank)
+    catch_up(projections.registered())
+    before = content()
+    table = projections.get(name).tables[0]  # type: ignore[union-attr]
+    column = "closing_balance" if name == "daily_balances" else "amount"
+    sweeper.execute(f"UPDATE {table} SET {column} = {column} + 1")
+    with pytest.raises(CommandError, match=table):
+        call_command("verify_ledger")
+
+    call_command("rebuild_projection", name)
+
+    assert content() == before
+    call_command("verify_ledger")
+
+
+def test_a_projection_of_a_newer_version_is_rebuilt_before_it_goes_on(bank: Bank) -> None:
+    some_history(bank)
+    catch_up([Transactions()])
+
+    class Newer(Transactions):
+        version = 2
+
+    catch_up([Newer()])
+    assert Transaction.objects.count() == 23
+    assert ProjectionState.objects.get(name="transactions").version == 2
+    with pytest.raises(BrokenHistory, match="run the newer code"):
+        Runner(Transactions())
+
+
+def test_every_projection_has_an_opinion_on_every_event_type() -> None:
+    from eventstore.registry import aggregate_type
+
+    for projection in projections.registered():
+        assert isinstance(projection, Projection)
+        assert set(aggregate_type("account").events) <= projection.handles | projection.ignores, projection.name
+
+
+def test_an_unknown_read_model_is_refused_with_the_list_of_those_there_are(db: None) -> None:
+    with pytest.raises(CommandError, match="accounts, daily_balances, journal, snapshots, transactions"):
+        call_command("rebuild_projection", "nonsense")
