@@ -67,10 +67,11 @@ class IdempotencyRecord(models.Model):
 
 
 class ProjectionState(models.Model):
-    """What a read model is doing."""
+    """What a read model is doing, and which filling of its tables is read."""
 
     name = models.TextField(primary_key=True)
-    version = models.IntegerField()
+    code_version = models.IntegerField()
+    active_generation = models.IntegerField()
     state = models.TextField()
     reason = models.TextField()
     changed_at = models.DateTimeField()
@@ -83,3 +84,41 @@ class ProjectionState(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DeadLetter(models.Model):
+    """An event that a read model could not take, one parked behind it, or a message that was no event."""
+
+    id = models.BigAutoField(primary_key=True)
+    state = models.TextField()
+    projection = models.TextField()
+    generation = models.IntegerField()
+    position = models.BigIntegerField(null=True)
+    aggregate_id = models.UUIDField(null=True)
+    version = models.BigIntegerField(null=True)
+    event_type = models.TextField()
+    attempts = models.IntegerField()
+    error = models.TextField()
+    traceback = models.TextField()
+    created_at = models.DateTimeField()
+    last_attempt_at = models.DateTimeField(null=True)
+    resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.TextField()
+    reason = models.TextField()
+    discard_requested_by = models.TextField()
+    published_at = models.DateTimeField(null=True)
+    topic = models.TextField()
+    kafka_partition = models.IntegerField(null=True)
+    kafka_offset = models.BigIntegerField(null=True)
+    message_key = models.BinaryField(null=True)
+    message_value = models.BinaryField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "dead_letters"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("resolve_deadletter", "Can retry and discard dead letters")]
+
+    def __str__(self) -> str:
+        return f"{self.projection} {self.state} {self.id}"

@@ -22,6 +22,7 @@ KEPT_TABLES = {
     "auth_group",
     "auth_group_permissions",
     "store_choices",
+    "read_model_tables",
 }
 
 

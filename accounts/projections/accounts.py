@@ -33,7 +33,8 @@ class AccountsInline:
 
     name = "accounts"
 
-    def rebuild(self, progress: Progress) -> Report:
+    def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
+        """As `Projection.rebuild`, in place: there is no moment at which a row is wrong that was right before."""
         total = Stream.objects.filter(aggregate_type=AGGREGATE_TYPE).count()
         events = done = repaired = 0
         for ids in _stream_ids():
@@ -42,11 +43,14 @@ class AccountsInline:
                 folded = [_fold(account_id) for account_id in ids]
                 repaired += _mend_accounts(row for row, _, _ in folded)
                 repaired += _mend_reversals(pair for _, pairs, _ in folded for pair in pairs)
+                transaction.set_rollback(dry_run)
             events += sum(count for _, _, count in folded)
             done += len(ids)
             progress(done, total)
-        repaired += _remove_strangers()
-        return Report(events=events, rows=done, repaired=repaired)
+        with transaction.atomic():
+            repaired += _remove_strangers()
+            transaction.set_rollback(dry_run)
+        return Report(events=events, rows=done, repaired=repaired, swapped=not dry_run)
 
 
 def _stream_ids() -> Iterator[list[UUID]]:

@@ -45,6 +45,7 @@ def add_posting(days: Days, stored: StoredEvent) -> None:
 class DailyBalances(Projection[Days]):
     name = "daily_balances"
     tables = ("daily_balances",)
+    surrogates = ("id",)
     handles = POSTING_TYPES
     ignores = OTHER_TYPES
 

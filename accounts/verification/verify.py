@@ -14,9 +14,9 @@ from accounts.models import LedgerProof
 from accounts.verification.feed import FeedPass
 from accounts.verification.findings import Findings
 from accounts.verification.streams import StreamPass
-from eventstore import feed, projections
+from eventstore import feed
 from eventstore.events import StoredEvent
-from eventstore.projections import Projection, checkpoints
+from eventstore.projections import checkpoints
 
 Progress = Callable[[int, int], None]
 
@@ -72,8 +72,6 @@ def verify(progress: Progress = lambda done, total: None) -> Verification:
 
 def _applied(name: str, shards: int) -> Callable[[StoredEvent], bool]:
     """Whether a projection's checkpoints, as they are now, lie at or past an event."""
-    projection = projections.get(name)
-    assert isinstance(projection, Projection)
     with connection.cursor() as cursor:
-        positions = checkpoints.read(cursor, projection) or [0] * shards
-    return lambda stored: stored.position <= positions[feed.shard_of(stored.aggregate_id, shards)]
+        positions = checkpoints.read(cursor, checkpoints.active(cursor, name))
+    return lambda stored: stored.position <= positions.get(feed.shard_of(stored.aggregate_id, shards), 0)

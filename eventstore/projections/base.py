@@ -15,12 +15,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rebuild did."""
+    """What a rebuild did, or would do: `events` applied, `rows` made, and how many of them were wrong before."""
 
     events: int
     rows: int
-    repaired: int | None = None
-    """How many rows were wrong before, where the rebuild can tell."""
+    repaired: int
+    swapped: bool = True
 
 
 class Rebuildable(Protocol):
@@ -28,7 +28,7 @@ class Rebuildable(Protocol):
 
     name: str
 
-    def rebuild(self, progress: Progress) -> Report: ...
+    def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report: ...
 
 
 class Projection(ABC, Generic[Batch]):
@@ -41,6 +41,8 @@ class Projection(ABC, Generic[Batch]):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     tables: ClassVar[tuple[str, ...]]
+    surrogates: ClassVar[tuple[str, ...]] = ()
+    """Columns that a database chose, such as serial keys: they mean nothing and are not compared."""
     handles: ClassVar[frozenset[str]]
     ignores: ClassVar[frozenset[str]]
 
@@ -72,11 +74,11 @@ class Projection(ABC, Generic[Batch]):
                 )
         self.write(batch, cursor)
 
-    def rebuild(self, progress: Progress) -> Report:
-        """Makes all rows anew in one transaction: readers see the old rows until the new ones are complete."""
+    def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
+        """Fills the tables' next generation beside the active one, compares, and swaps (unless `dry_run`)."""
         from eventstore.projections.rebuild import rebuild
 
-        return rebuild(self, progress)
+        return rebuild(self, progress, dry_run=dry_run)
 
 
 _registered: dict[str, Projection[Any] | Rebuildable] = {}

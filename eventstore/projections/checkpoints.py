@@ -1,77 +1,110 @@
-"""Checkpoints: how far each shard of a projection has come. The truth of what was applied."""
+"""Checkpoints: how far each shard of a projection has come. The truth of what was applied.
 
+Whoever applies events holds the projection's advisory lock in share and the rows of the shards that it moves;
+whoever replaces its tables holds the advisory lock alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from eventstore.errors import BrokenHistory
+from eventstore.locks import advisory_key
 from eventstore.projections.base import Projection
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One filling of a projection's tables."""
+
+    projection: str
+    number: int
+
+
 def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
-    """Makes the rows of a projection that is new. True: its tables were filled by an older version of it, and
+    """Makes the rows of a projection that is new. True: its tables were filled by an older version of its code, and
     must be rebuilt before it goes on.
 
     Raises:
         BrokenHistory: the tables were filled by a newer version than this code has.
     """
     cursor.execute(
-        "INSERT INTO projections (name, version) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO projections (name, code_version) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
         (projection.name, projection.version),
     )
-    cursor.execute("SELECT version FROM projections WHERE name = %s FOR UPDATE", (projection.name,))
+    cursor.execute("SELECT code_version FROM projections WHERE name = %s", (projection.name,))
     filled_by = cursor.fetchone()[0]
     if filled_by > projection.version:
         raise BrokenHistory(
             f"projection {projection.name} was filled by its version {filled_by}; this code has version "
             f"{projection.version}: run the newer code"
         )
-    cursor.execute(
-        "INSERT INTO projection_checkpoints (projection, version, shard)"
-        " SELECT %s, %s, generate_series(0, %s - 1) ON CONFLICT DO NOTHING",
-        (projection.name, projection.version, shards),
-    )
+    make(cursor, active(cursor, projection.name), shards)
     return bool(filled_by < projection.version)
 
 
-def claim(cursor: Any, projection: Projection[Any]) -> bool:
-    """Makes this transaction the only one that moves the projection; False when another one does."""
+def make(cursor: Any, generation: Generation, shards: int) -> None:
+    """Checkpoints of a generation at the start of the feed, where they are not there yet."""
     cursor.execute(
-        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0) & x'00FFFFFFFFFFFFFF'::bigint)",
-        (f"projection:{projection.name}",),
+        "INSERT INTO projection_checkpoints (projection, generation, shard)"
+        " SELECT %s, %s, generate_series(0, %s - 1) ON CONFLICT DO NOTHING",
+        (generation.projection, generation.number, shards),
     )
-    return bool(cursor.fetchone()[0])
 
 
-def read(cursor: Any, projection: Projection[Any], *, lock: bool = False) -> list[int]:
+def active(cursor: Any, name: str) -> Generation:
+    """The generation whose tables are read; 1 for a projection that has not begun."""
+    cursor.execute("SELECT active_generation FROM projections WHERE name = %s", (name,))
+    row = cursor.fetchone()
+    return Generation(name, row[0] if row else 1)
+
+
+def share(cursor: Any, name: str) -> None:
+    """Until the end of the transaction, nobody replaces the projection's tables."""
+    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (advisory_key(f"projection:{name}"),))
+
+
+def claim(cursor: Any, name: str) -> None:
+    """Until the end of the transaction, nobody else applies events to the projection or replaces its tables."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key(f"projection:{name}"),))
+
+
+def lock(cursor: Any, generation: Generation, shards: Iterable[int]) -> dict[int, int]:
+    """Positions by shard, locked in shard order."""
+    cursor.execute(
+        "SELECT shard, position FROM projection_checkpoints"
+        " WHERE projection = %s AND generation = %s AND shard = ANY (%s) ORDER BY shard FOR UPDATE",
+        (generation.projection, generation.number, sorted(shards)),
+    )
+    return dict(cursor.fetchall())
+
+
+def read(cursor: Any, generation: Generation) -> dict[int, int]:
     """Positions by shard."""
     cursor.execute(
-        "SELECT position FROM projection_checkpoints WHERE projection = %s AND version = %s ORDER BY shard"
-        + (" FOR UPDATE" if lock else ""),
-        (projection.name, projection.version),
+        "SELECT shard, position FROM projection_checkpoints WHERE projection = %s AND generation = %s",
+        (generation.projection, generation.number),
     )
-    return [position for (position,) in cursor.fetchall()]
+    return dict(cursor.fetchall())
 
 
-def move(cursor: Any, projection: Projection[Any], position: int) -> None:
-    """Brings every shard that is behind to a position; none ever moves back."""
+def move(cursor: Any, generation: Generation, positions: dict[int, int]) -> None:
+    """Brings shards to positions; none ever moves back."""
     cursor.execute(
-        "UPDATE projection_checkpoints SET position = %s WHERE projection = %s AND version = %s AND position < %s",
-        (position, projection.name, projection.version, position),
+        """
+        UPDATE projection_checkpoints c
+           SET position = n.position
+          FROM unnest(%s::smallint[], %s::bigint[]) AS n (shard, position)
+         WHERE c.projection = %s AND c.generation = %s AND c.shard = n.shard AND c.position < n.position
+        """,
+        (list(positions), list(positions.values()), generation.projection, generation.number),
     )
 
 
-def reset(cursor: Any, projection: Projection[Any]) -> None:
-    """Back to the start, for a rebuild; the tables are this version's from now on."""
-    cursor.execute("UPDATE projections SET version = %s WHERE name = %s", (projection.version, projection.name))
-    cursor.execute(
-        "UPDATE projection_checkpoints SET position = 0 WHERE projection = %s AND version = %s",
-        (projection.name, projection.version),
-    )
-
-
-def set_state(cursor: Any, projection: Projection[Any], state: str, reason: str = "") -> None:
+def set_state(cursor: Any, name: str, state: str, reason: str = "") -> None:
     """Records what the projection is doing: "running", "paused" or "failed", and why."""
     cursor.execute(
         "UPDATE projections SET state = %s, reason = %s, changed_at = now()"
         " WHERE name = %s AND (state, reason) IS DISTINCT FROM (%s, %s)",
-        (state, reason[:2000], projection.name, state, reason[:2000]),
+        (state, reason[:2000], name, state, reason[:2000]),
     )

@@ -1,54 +1,236 @@
-"""Making a read model anew."""
+"""Rebuilding a read model without downtime: the next generation is filled beside the active one, then swapped in.
 
+The old tables stay in the schema `previous`, with their checkpoints, so that the swap can be undone: the runner
+then catches up from where they were left. Idea: Marten's blue/green rebuilds.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 
 from eventstore import feed
-from eventstore.errors import StoreBusy
+from eventstore.errors import EventStoreError, StoreBusy
+from eventstore.locks import session_lock
 from eventstore.projections import checkpoints
+from eventstore.projections.applying import apply_fresh
 from eventstore.projections.base import Progress, Projection, Report
+from eventstore.projections.checkpoints import Generation
 from ops.conf import get_settings
 
+log = structlog.get_logger(__name__)
+
+CLOSE_ENOUGH = 2000
+"""Positions: with fewer left to do the swap begins, during which following the feed waits."""
 STATEMENT_LIMIT = "10min"
+"""Of one statement that compares whole tables."""
 
 
-def rebuild(projection: Projection[Any], progress: Progress) -> Report:
-    """Empties the projection's tables and applies the whole feed again, in one transaction.
+class NothingToUndo(EventStoreError):
+    """There is no previous generation to go back to."""
 
-    Readers see the old rows until the commit. Its runner waits; afterwards it goes on from the new checkpoints.
+
+def rebuild(projection: Projection[Any], progress: Progress, *, dry_run: bool = False) -> Report:
+    """Fills a new generation from the whole feed, compares it with the active one and swaps it in.
+
+    Reading goes on all the while; following the feed pauses for the comparison and the swap. With `dry_run` the new
+    generation is thrown away after the comparison: the report says what a swap would have mended.
 
     Raises:
-        StoreBusy: the projection is being moved by someone else; nothing was changed.
+        StoreBusy: it is being rebuilt by someone else.
+        UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
     """
-    batch_size = get_settings().projection_batch_size
     shards = feed.require_shard_count()
+    with _alone(projection):
+        following = _prepare(projection, shards)
+        try:
+            events = 0
+            while feed.mark() - _reached(following) > CLOSE_ENOUGH:
+                events += _fill(projection, following, shards, "shadow", progress)
+            return _finish(projection, following, shards, events, progress, dry_run)
+        except BaseException:
+            if not connection.in_atomic_block:
+                _throw_away(projection, following)
+            raise
+
+
+def undo(projection: Projection[Any]) -> None:
+    """Puts the tables that the last rebuild replaced back, with their checkpoints.
+
+    Raises:
+        NothingToUndo: no rebuild has been made, or it was undone before.
+    """
+    with _alone(projection), transaction.atomic(), connection.cursor() as cursor:
+        checkpoints.claim(cursor, projection.name)
+        current = checkpoints.active(cursor, projection.name)
+        cursor.execute(
+            "SELECT max(generation) FROM projection_checkpoints WHERE projection = %s AND generation < %s",
+            (projection.name, current.number),
+        )
+        (before,) = cursor.fetchone()
+        if before is None or not _all_kept(cursor, projection.tables):
+            raise NothingToUndo(f"projection {projection.name} has no previous generation to go back to")
+        for table in projection.tables:
+            cursor.execute("SELECT swap_table(%s, 'previous', 'shadow')", (table,))
+            cursor.execute("SELECT drop_shadow(%s)", (table,))
+        _activate(cursor, projection, Generation(projection.name, before), replaced=current)
+
+
+@contextmanager
+def _alone(projection: Projection[Any]) -> Iterator[None]:
+    with session_lock(f"rebuild:{projection.name}") as held:
+        if not held:
+            raise StoreBusy(f"projection {projection.name} is being rebuilt by someone else: wait for that")
+        yield
+
+
+def _prepare(projection: Projection[Any], shards: int) -> Generation:
+    """Empty shadow tables and checkpoints of the next generation."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        checkpoints.begin(cursor, projection, shards)
+        active = checkpoints.active(cursor, projection.name)
+        following = Generation(projection.name, active.number + 1)
+        _forget(cursor, following)
+        for table in projection.tables:
+            cursor.execute("SELECT create_shadow(%s)", (table,))
+        checkpoints.make(cursor, following, shards)
+    return following
+
+
+def _throw_away(projection: Projection[Any], generation: Generation) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in projection.tables:
+            cursor.execute("SELECT drop_shadow(%s)", (table,))
+        _forget(cursor, generation)
+
+
+def _forget(cursor: Any, generation: Generation) -> None:
+    cursor.execute(
+        "DELETE FROM projection_checkpoints WHERE projection = %s AND generation >= %s",
+        (generation.projection, generation.number),
+    )
+    cursor.execute(
+        "DELETE FROM dead_letters WHERE projection = %s AND generation >= %s",
+        (generation.projection, generation.number),
+    )
+
+
+def _reached(generation: Generation) -> int:
+    with connection.cursor() as cursor:
+        return min(checkpoints.read(cursor, generation).values())
+
+
+def _fill(projection: Projection[Any], generation: Generation, shards: int, schema: str, progress: Progress) -> int:
+    """Applies one batch to the tables of a generation, which lie in `schema`; returns how many events it held."""
+    batch_size = get_settings().projection_batch_size
+    mark = feed.mark()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL search_path = {schema}, public")
+        positions = checkpoints.lock(cursor, generation, range(shards))
+        events = feed.read(after=min(positions.values()), upto=mark, limit=batch_size)
+        reached = events[-1].position if len(events) == batch_size else mark
+        fresh = [event for event in events if event.position > positions[feed.shard_of(event.aggregate_id, shards)]]
+        apply_fresh(projection, generation, fresh, cursor)
+        checkpoints.move(cursor, generation, dict.fromkeys(range(shards), reached))
+        cursor.execute("SET LOCAL search_path = public")
+    progress(reached, mark)
+    return len(events)
+
+
+def _finish(
+    projection: Projection[Any], following: Generation, shards: int, events: int, progress: Progress, dry_run: bool
+) -> Report:
+    """Brings both generations to the end of the feed, compares them, and swaps: nobody else applies meanwhile."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}'")
-        checkpoints.begin(cursor, projection, shards)
-        _claim_patiently(cursor, projection)
-        mark = feed.mark()
-        for table in projection.tables:
-            cursor.execute(f'DELETE FROM "{table}"')
-        checkpoints.reset(cursor, projection)
-        position = total = 0
-        while events := feed.read(after=position, upto=mark, limit=batch_size):
-            projection.apply(events, cursor)
-            position, total = events[-1].position, total + len(events)
-            progress(position, mark)
-        checkpoints.move(cursor, projection, mark)
-        checkpoints.set_state(cursor, projection, "running")
-        rows = 0
-        for table in projection.tables:
-            cursor.execute(f'SELECT count(*) FROM "{table}"')
-            rows += cursor.fetchone()[0]
-    return Report(events=total, rows=rows)
+        checkpoints.claim(cursor, projection.name)
+        current = checkpoints.active(cursor, projection.name)
+        while feed.mark() > _reached(following):
+            events += _fill(projection, following, shards, "shadow", progress)
+        _bring_along(projection, current, shards)
+        rows, repaired = _compare(cursor, projection)
+        if not dry_run:
+            for table in projection.tables:
+                cursor.execute("SELECT swap_table(%s, 'shadow', 'previous')", (table,))
+            _activate(cursor, projection, following, replaced=current)
+    if dry_run:
+        _throw_away(projection, following)
+    return Report(events=events, rows=rows, repaired=repaired, swapped=not dry_run)
 
 
-def _claim_patiently(cursor: Any, projection: Projection[Any]) -> None:
-    """A runner holds its claim for one batch: a short wait is enough."""
-    for _ in range(50):
-        if checkpoints.claim(cursor, projection):
-            return
-        cursor.execute("SELECT pg_sleep(0.1)")
-    raise StoreBusy(f"projection {projection.name} is being moved by another process; try again")
+def _bring_along(projection: Projection[Any], current: Generation, shards: int) -> None:
+    """The active generation goes to the same position, for the comparison. One that cannot is left as it is."""
+    try:
+        with transaction.atomic():
+            while feed.mark() > _reached(current):
+                _fill(projection, current, shards, "public", lambda done, total: None)
+    except Exception as error:
+        log.warning("active_generation_is_stuck", projection=projection.name, error=repr(error))
+
+
+def _compare(cursor: Any, projection: Projection[Any]) -> tuple[int, int]:
+    """How many rows the new generation has, and in how many the two differ."""
+    total = different = 0
+    for table in projection.tables:
+        made = _checksum(cursor, "shadow", table, projection.surrogates)
+        total += made[0]
+        if made != _checksum(cursor, "public", table, projection.surrogates):
+            different += _count_differences(cursor, table, projection.surrogates)
+    return total, different
+
+
+def _checksum(cursor: Any, schema: str, table: str, surrogates: Sequence[str]) -> tuple[int, Any]:
+    cursor.execute(
+        "SELECT count(*), sum(hashtextextended((to_jsonb(t) - %s::text[])::text, 0)::numeric)"
+        f" FROM {schema}.{table} t",
+        (list(surrogates),),
+    )
+    rows, digest = cursor.fetchone()
+    return rows, digest
+
+
+def _count_differences(cursor: Any, table: str, surrogates: Sequence[str]) -> int:
+    """Rows of either that the other has not; a row that is merely altered counts once."""
+
+    def only_in(one: str, other: str) -> int:
+        cursor.execute(
+            f"""
+            SELECT count(*)
+              FROM (SELECT to_jsonb(a) - %s::text[] FROM {one}.{table} a
+                    EXCEPT ALL
+                    SELECT to_jsonb(b) - %s::text[] FROM {other}.{table} b) difference
+            """,
+            [list(surrogates)] * 2,
+        )
+        return int(cursor.fetchone()[0])
+
+    return max(only_in("shadow", "public"), only_in("public", "shadow"))
+
+
+def _all_kept(cursor: Any, tables: Sequence[str]) -> bool:
+    cursor.execute(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'previous' AND tablename = ANY (%s)", (list(tables),)
+    )
+    return bool(cursor.fetchone()[0] == len(tables))
+
+
+def _activate(cursor: Any, projection: Projection[Any], generation: Generation, *, replaced: Generation) -> None:
+    cursor.execute(
+        "UPDATE projections SET active_generation = %s, code_version = %s, state = 'running', reason = '',"
+        " changed_at = now() WHERE name = %s",
+        (generation.number, projection.version, projection.name),
+    )
+    cursor.execute(
+        "UPDATE dead_letters SET state = 'superseded', resolved_at = now(), resolved_by = 'rebuild'"
+        " WHERE projection = %s AND generation <> %s AND state IN ('failed', 'parked')",
+        (projection.name, generation.number),
+    )
+    if generation.number > replaced.number:  # older ones than the replaced have no tables any more
+        cursor.execute(
+            "DELETE FROM projection_checkpoints WHERE projection = %s AND generation < %s",
+            (projection.name, replaced.number),
+        )
+    else:
+        _forget(cursor, replaced)

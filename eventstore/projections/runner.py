@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from eventstore import feed
 from eventstore.errors import UnknownEventType
 from eventstore.projections import checkpoints
+from eventstore.projections.applying import apply_events, whole_feed
 from eventstore.projections.base import Projection
 from eventstore.projections.rebuild import rebuild
 from ops.conf import get_settings
@@ -44,25 +45,22 @@ class Runner:
 
         Raises:
             UnknownEventType: the projection does not know an event; nothing of the batch was applied.
+            ProjectionBroken: too much failed at once; likewise.
         """
         mark = feed.mark()
         if mark <= self._reached:
             return 0
-        with transaction.atomic(), connection.cursor() as cursor:
-            if not checkpoints.claim(cursor, self.projection):
-                return 0
-            positions = checkpoints.read(cursor, self.projection, lock=True)
-            events = feed.read(after=min(positions), upto=mark, limit=self.batch_size)
-            fresh = [
-                event
-                for event in events
-                if event.position > positions[feed.shard_of(event.aggregate_id, self.shards)]
-            ]
-            self.projection.apply(fresh, cursor)
-            reached = events[-1].position if len(events) == self.batch_size else mark
-            checkpoints.move(cursor, self.projection, reached)
+        after = self._behind()
+        events = feed.read(after=after, upto=mark, limit=self.batch_size)
+        reached = events[-1].position if len(events) == self.batch_size else mark
+        apply_events(self.projection, events, spans=whole_feed(after, reached, self.shards), shards=self.shards)
         self._reached = reached
         return len(events)
+
+    def _behind(self) -> int:
+        """The checkpoint of the shard that is furthest behind."""
+        with connection.cursor() as cursor:
+            return min(checkpoints.read(cursor, checkpoints.active(cursor, self.projection.name)).values())
 
     def try_step(self) -> int:
         """As `step`, for a loop: a failure is recorded and tried again later, ever less often."""
@@ -86,7 +84,7 @@ class Runner:
             return
         try:
             with connection.cursor() as cursor:
-                checkpoints.set_state(cursor, self.projection, state, reason)
+                checkpoints.set_state(cursor, self.projection.name, state, reason)
             self._recorded = state
         except DatabaseError:
             connection.close()

@@ -18,6 +18,7 @@ class Snapshots(Projection[Due]):
 
     name = "snapshots"
     tables = ("snapshots",)
+    surrogates = ("taken_at",)
     ignores = frozenset()
 
     def __init__(self) -> None:

@@ -7,21 +7,39 @@ from django.core.management.base import BaseCommand, CommandError
 
 from eventstore import projections
 from eventstore.errors import EventStoreError
+from eventstore.projections.base import Projection
+from eventstore.projections.rebuild import undo
 from ops.progress import bar
 
 
 class Command(BaseCommand):
-    help = "Makes a read model anew from the events. Readers see the old rows until the new ones are complete."
+    help = (
+        "Fills a read model anew beside the one in use, compares the two and swaps them. Reading goes on all the "
+        "while. --undo puts the replaced one back."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="which read model, such as transactions")
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--dry-run", action="store_true", help="compare, and swap nothing")
+        how.add_argument("--undo", action="store_true", help="go back to what the last rebuild replaced")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            projection = projections.get(options["name"])
+            read_model = projections.get(options["name"])
+            if options["undo"]:
+                self._undo(read_model)
+                return
             with bar("position") as progress:
-                report = projection.rebuild(progress)
+                report = read_model.rebuild(progress, dry_run=options["dry_run"])
         except (LookupError, EventStoreError) as error:
             raise CommandError(f"Nothing was changed: {error}") from error
-        repaired = "" if report.repaired is None else f", {report.repaired} of them were wrong before"
-        self.stdout.write(f"{projection.name}: {report.events} events applied, {report.rows} rows{repaired}.")
+        wrong = f"{report.repaired} of them {'were wrong before' if report.swapped else 'are wrong now'}"
+        outcome = "" if report.swapped else " Nothing was changed: this was a dry run."
+        self.stdout.write(f"{read_model.name}: {report.events} events applied, {report.rows} rows, {wrong}.{outcome}")
+
+    def _undo(self, read_model: Any) -> None:
+        if not isinstance(read_model, Projection):
+            raise CommandError(f"{read_model.name} is mended in place: there is nothing to go back to.")
+        undo(read_model)
+        self.stdout.write(f"{read_model.name}: the tables that the last rebuild replaced are in use again.")

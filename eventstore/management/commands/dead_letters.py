@@ -1,0 +1,78 @@
+"""Dead letters from the command line."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from eventstore.models import DeadLetter
+from eventstore.projections import dead_letters
+from eventstore.projections.dead_letters import NotResolvable, Redrive
+
+MAX_LISTED = 200
+
+
+class Command(BaseCommand):
+    help = (
+        "Shows and resolves events that a read model could not take. A discard is asked for by one person (--reason) "
+        "and confirmed by another (--confirm)."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("list", help="the unresolved ones, oldest first").add_argument(
+            "--all", action="store_true", help="resolved ones too, newest first"
+        )
+        for name, what in (("show", "one, whole"), ("retry", "apply its stream's events again, in order")):
+            actions.add_parser(name, help=what).add_argument("id", type=int)
+        actions.choices["retry"].add_argument("--by", required=True, help="who does it")
+        discard = actions.add_parser("discard", help="leave an event out of the read model")
+        discard.add_argument("id", type=int)
+        discard.add_argument("--by", required=True, help="who asks for it, or confirms it")
+        discard.add_argument("--reason", default="", help="why: this asks for it")
+        discard.add_argument("--confirm", action="store_true", help="as the second person: this does it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except NotResolvable as error:
+            raise CommandError(f"Nothing was changed: {error}") from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        letters = DeadLetter.objects.order_by("-id")
+        if not options["all"]:
+            letters = DeadLetter.objects.filter(state__in=("failed", "parked", "unreadable")).order_by("id")
+        for letter in letters[:MAX_LISTED]:
+            self.stdout.write(
+                f"{letter.id:>8} {letter.state:<10} {letter.projection:<16} {letter.event_type:<20} "
+                f"{letter.aggregate_id or letter.topic} v{letter.version or '-'}  {letter.error.splitlines()[:1]}"
+            )
+        if not letters.exists():
+            self.stdout.write("There are no dead letters.")
+
+    def _show(self, options: dict[str, Any]) -> None:
+        letter = DeadLetter.objects.filter(id=options["id"]).first()
+        if letter is None:
+            raise NotResolvable(f"there is no dead letter {options['id']}")
+        for field in DeadLetter._meta.fields:
+            value = getattr(letter, field.name)
+            if value not in ("", None):
+                self.stdout.write(f"{field.name}: {value}")
+
+    def _retry(self, options: dict[str, Any]) -> None:
+        self._tell(dead_letters.retry(options["id"], by=f"command:{options['by']}"))
+
+    def _discard(self, options: dict[str, Any]) -> None:
+        by = f"command:{options['by']}"
+        if options["confirm"]:
+            self._tell(dead_letters.confirm_discard(options["id"], by=by))
+            return
+        dead_letters.request_discard(options["id"], by=by, reason=options["reason"])
+        self.stdout.write("Asked for. Another person confirms it with --confirm.")
+
+    def _tell(self, redrive: Redrive) -> None:
+        if redrive.error:
+            raise CommandError(
+                f"{redrive.applied} events applied, then: {redrive.error}. {redrive.left} still wait, in order."
+            )
+        self.stdout.write(f"{redrive.applied} events applied, {redrive.left} still wait.")

@@ -1,0 +1,163 @@
+"""Applying events to a read model, once each: the one place, whether they come from the feed or from Kafka.
+
+Rows, dead letters and checkpoints move in one transaction. An event that a projection cannot take becomes a dead
+letter, and the later events of its stream are parked behind it, so that no account is ever applied out of order;
+all others flow on.
+"""
+
+import random
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from eventstore import feed
+from eventstore.errors import EventStoreError, UnknownEventType
+from eventstore.events import StoredEvent
+from eventstore.projections import checkpoints, dead_letters
+from eventstore.projections.base import Projection
+from eventstore.projections.checkpoints import Generation
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 3
+"""Tries of one event before it becomes a dead letter."""
+FIRST_PAUSE = 0.02
+"""Seconds before the second try; doubled for each further one, with jitter."""
+MAX_FAILURES_PER_BATCH = 20
+"""More failing streams in one batch than this are no poison: the projection itself is broken, and stops."""
+
+NEVER_POISON = (OperationalError, InterfaceError, UnknownEventType)
+"""Not the event's fault: the whole batch is tried again later, or stops until the code knows the type."""
+
+
+class ProjectionBroken(EventStoreError):
+    """So many streams failed that the fault is the projection's own. Nothing of the batch was applied."""
+
+
+class Gap(EventStoreError):
+    """The batch does not connect to a checkpoint: events between them are missing. Nothing of it was applied."""
+
+    def __init__(self, projection: str, shard: int, checkpoint: int, after: int) -> None:
+        super().__init__(
+            f"projection {projection} has come to {checkpoint} in shard {shard}, the batch begins after {after}"
+        )
+        self.shard = shard
+        self.checkpoint = checkpoint
+        self.after = after
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A batch's claim for one shard: it holds all of the shard's events with positions in (after, reached]."""
+
+    after: int
+    reached: int
+
+
+def whole_feed(after: int, reached: int, shards: int) -> dict[int, Span]:
+    """The claim of a reader of the feed itself: it has seen all shards."""
+    return dict.fromkeys(range(shards), Span(after, reached))
+
+
+def apply_events(
+    projection: Projection[Any], events: Sequence[StoredEvent], *, spans: Mapping[int, Span], shards: int
+) -> int:
+    """Applies events, in order, in one transaction, and moves the checkpoint of each shard in `spans` to what the
+    batch has reached; returns how many events were new.
+
+    Raises:
+        Gap: a shard's checkpoint lies before the batch; read from there.
+        UnknownEventType: the projection does not know a type; nothing was applied.
+        ProjectionBroken: too much failed at once; nothing was applied.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        checkpoints.share(cursor, projection.name)
+        generation = checkpoints.active(cursor, projection.name)
+        positions = checkpoints.lock(cursor, generation, spans)
+        for shard, span in spans.items():
+            if positions[shard] < span.after:
+                raise Gap(projection.name, shard, positions[shard], span.after)
+        fresh = [event for event in events if event.position > positions[feed.shard_of(event.aggregate_id, shards)]]
+        apply_fresh(projection, generation, fresh, cursor)
+        checkpoints.move(cursor, generation, {shard: span.reached for shard, span in spans.items()})
+    return len(fresh)
+
+
+def apply_fresh(
+    projection: Projection[Any], generation: Generation, fresh: Sequence[StoredEvent], cursor: Any
+) -> None:
+    """Applies events that are known to be new, inside the caller's transaction; poison goes to the dead letters."""
+    if not fresh:
+        return
+    poison = _Poison(projection, generation, cursor)
+    poison.apply(poison.park(fresh))
+
+
+class _Poison:
+    """Finds the events of a batch that cannot be applied, by halving it where it fails."""
+
+    def __init__(self, projection: Projection[Any], generation: Generation, cursor: Any) -> None:
+        self._projection = projection
+        self._generation = generation
+        self._cursor = cursor
+        self._failures = 0
+
+    def park(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Puts events of blocked streams behind what blocks them; returns the others."""
+        blocked = dead_letters.blocked_streams(
+            self._cursor, self._generation, {event.aggregate_id for event in events}
+        )
+        dead_letters.park(
+            self._cursor, self._generation, [event for event in events if event.aggregate_id in blocked]
+        )
+        return [event for event in events if event.aggregate_id not in blocked]
+
+    def apply(self, events: Sequence[StoredEvent]) -> None:
+        error = self._try(events) if events else None
+        if error is None:
+            return
+        if len(events) > 1:
+            middle = len(events) // 2
+            self.apply(events[:middle])
+            self.apply(self.park(events[middle:]) if self._failures else events[middle:])
+            return
+        self._bury(events[0], error)
+
+    def _try(self, events: Sequence[StoredEvent]) -> Exception | None:
+        try:
+            with transaction.atomic():
+                self._projection.apply(events, self._cursor)
+        except NEVER_POISON:
+            raise
+        except Exception as error:
+            return error
+        return None
+
+    def _bury(self, event: StoredEvent, error: Exception) -> None:
+        attempts = 1
+        while attempts < ATTEMPTS:
+            time.sleep(FIRST_PAUSE * 2**attempts * (0.5 + random.random()))  # noqa: S311 - jitter
+            attempts += 1
+            again = self._try([event])
+            if again is None:
+                return
+            error = again
+        self._failures += 1
+        if self._failures > MAX_FAILURES_PER_BATCH:
+            raise ProjectionBroken(
+                f"projection {self._projection.name}: {self._failures} streams of one batch failed, the last with "
+                f"{error!r}"
+            ) from error
+        dead_letters.bury(self._cursor, self._generation, event, error, attempts)
+        log.error(
+            "event_dead_lettered",
+            projection=self._projection.name,
+            position=event.position,
+            stream=str(event.aggregate_id),
+            error="".join(traceback.format_exception_only(error)).strip(),
+        )

@@ -1,0 +1,274 @@
+"""Dead letters: events that a projection could not take, and those parked behind them.
+
+States: `failed` blocks its stream; `parked` waits behind it; `applied` and `discarded` are resolved; `superseded`
+belongs to a generation that was replaced; `unreadable` is a message that was no event (its event is taken from the
+feed instead).
+"""
+
+import traceback
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from eventstore import feed
+from eventstore.errors import EventStoreError
+from eventstore.events import COLUMNS, StoredEvent
+from eventstore.projections import checkpoints
+from eventstore.projections.base import Projection
+from eventstore.projections.base import get as get_read_model
+from eventstore.projections.checkpoints import Generation
+
+MAX_REDRIVE = 10_000
+"""Most events of one stream that one redrive applies; the next one goes on."""
+
+
+class NotResolvable(EventStoreError):
+    """The letter cannot be retried or discarded like this; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """What a retry did: how many events of the stream were applied, and the error that stopped it ("" for none)."""
+
+    applied: int
+    left: int
+    error: str
+
+
+# -- on the way in, inside the transaction that applies a batch
+
+
+def blocked_streams(cursor: Any, generation: Generation, streams: Collection[UUID]) -> set[UUID]:
+    """Which of the streams have an event that failed and is not resolved."""
+    cursor.execute(
+        "SELECT DISTINCT aggregate_id FROM dead_letters WHERE projection = %s AND generation = %s"
+        " AND state IN ('failed', 'parked') AND aggregate_id = ANY (%s)",
+        (generation.projection, generation.number, list(streams)),
+    )
+    return {aggregate_id for (aggregate_id,) in cursor.fetchall()}
+
+
+def park(cursor: Any, generation: Generation, events: Sequence[StoredEvent]) -> None:
+    """Puts events behind the one that blocks their stream."""
+    for event in events:
+        _insert(cursor, generation, event, state="parked")
+
+
+def bury(cursor: Any, generation: Generation, event: StoredEvent, error: Exception, attempts: int) -> None:
+    """Records an event that cannot be applied."""
+    _insert(cursor, generation, event, state="failed", attempts=attempts, error=error)
+
+
+def _insert(
+    cursor: Any,
+    generation: Generation,
+    event: StoredEvent,
+    *,
+    state: str,
+    attempts: int = 0,
+    error: Exception | None = None,
+) -> None:
+    cursor.execute(
+        """
+        INSERT INTO dead_letters (state, projection, generation, position, aggregate_id, version, event_type,
+                                  attempts, error, traceback, last_attempt_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, CASE WHEN %s > 0 THEN clock_timestamp() END)
+        """,
+        (
+            state,
+            generation.projection,
+            generation.number,
+            event.position,
+            event.aggregate_id,
+            event.version,
+            event.event_type,
+            attempts,
+            _short(error),
+            _trace(error),
+            attempts,
+        ),
+    )
+
+
+def _short(error: Exception | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {error}"[:2000].replace("\0", "")
+
+
+def _trace(error: Exception | None) -> str:
+    return "" if error is None else "".join(traceback.format_exception(error))[-20_000:].replace("\0", "")
+
+
+def record_unreadable(
+    *, topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, error: Exception
+) -> None:
+    """Keeps a message that could not be read as an event, once; it blocks nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO dead_letters (state, projection, generation, error, traceback, attempts, last_attempt_at,
+                                      topic, kafka_partition, kafka_offset, message_key, message_value)
+            VALUES ('unreadable', '', 0, %s, %s, 1, clock_timestamp(), %s, %s, %s, %s, %s)
+                ON CONFLICT DO NOTHING
+            """,
+            (_short(error), _trace(error), topic, partition, offset, key, value),
+        )
+
+
+# -- resolving
+
+
+def retry(letter_id: int, *, by: str) -> Redrive:
+    """Applies the events of the letter's stream again, in order, until all are applied or one fails.
+
+    Each event is applied and resolved in a transaction of its own with the stream's shard locked, so that nothing
+    new of the stream can come between.
+
+    Raises:
+        NotResolvable: the letter blocks nothing, or its projection is not known to this code.
+    """
+    name, generation, aggregate_id = _blocking(letter_id)
+    projection = _projection(name)
+    shards = feed.require_shard_count()
+    applied, error = 0, ""
+    while applied < MAX_REDRIVE:
+        outcome = _apply_first(projection, generation, aggregate_id, shards, by)
+        if outcome is None:
+            break
+        if outcome:
+            error = outcome
+            break
+        applied += 1
+    return Redrive(applied, _count_left(name, generation, aggregate_id), error)
+
+
+def _apply_first(
+    projection: Projection[Any], generation: int, aggregate_id: UUID, shards: int, by: str
+) -> str | None:
+    """Applies the first event that waits: "" when it was, its error when it was not, None when none waits."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        checkpoints.share(cursor, projection.name)
+        current = checkpoints.active(cursor, projection.name)
+        if current.number != generation:
+            raise NotResolvable("the read model was rebuilt meanwhile: look at its new dead letters")
+        checkpoints.lock(cursor, current, {feed.shard_of(aggregate_id, shards)})
+        cursor.execute(
+            "SELECT id, position FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
+            " AND state IN ('failed', 'parked') ORDER BY position LIMIT 1 FOR UPDATE",
+            (projection.name, generation, aggregate_id),
+        )
+        if (row := cursor.fetchone()) is None:
+            return None
+        letter_id, position = row
+        cursor.execute(f"SELECT {COLUMNS} FROM events WHERE position = %s", (position,))
+        event = StoredEvent.from_row(cursor.fetchone())
+        try:
+            with transaction.atomic():
+                projection.apply([event], cursor)
+        except Exception as error:
+            return _note_failure(cursor, letter_id, error)
+        cursor.execute(
+            "UPDATE dead_letters SET state = 'applied', attempts = attempts + 1, resolved_at = clock_timestamp(),"
+            " last_attempt_at = clock_timestamp(), resolved_by = %s WHERE id = %s",
+            (by, letter_id),
+        )
+    return ""
+
+
+def _note_failure(cursor: Any, letter_id: int, error: Exception) -> str:
+    cursor.execute(
+        "UPDATE dead_letters SET state = 'failed', attempts = attempts + 1, error = %s, traceback = %s,"
+        " last_attempt_at = clock_timestamp() WHERE id = %s",
+        (_short(error), _trace(error), letter_id),
+    )
+    return _short(error)
+
+
+def request_discard(letter_id: int, *, by: str, reason: str) -> None:
+    """Asks for a failed event to be left out of the read model; a second person has to confirm it.
+
+    Raises:
+        NotResolvable: no reason, or the letter is not a failed event.
+    """
+    if not reason.strip():
+        raise NotResolvable("a discard needs a reason")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE dead_letters SET discard_requested_by = %s, reason = %s WHERE id = %s AND state = 'failed'",
+            (by, reason.strip(), letter_id),
+        )
+        if cursor.rowcount != 1:
+            raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
+
+
+def confirm_discard(letter_id: int, *, by: str) -> Redrive:
+    """Leaves the event out for good, and applies what was parked behind it.
+
+    Raises:
+        NotResolvable: nobody asked for it, or the same person did.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT projection, generation, aggregate_id, discard_requested_by FROM dead_letters"
+            " WHERE id = %s AND state = 'failed' FOR UPDATE",
+            (letter_id,),
+        )
+        row = cursor.fetchone()
+        if row is None or not row[3]:
+            raise NotResolvable(f"nobody has asked to discard dead letter {letter_id}: that comes first")
+        name, generation, aggregate_id, requested_by = row
+        if requested_by == by:
+            raise NotResolvable(f"{by} asked for this discard: a second person has to confirm it")
+        cursor.execute(
+            "UPDATE dead_letters SET state = 'discarded', resolved_at = clock_timestamp(), resolved_by = %s"
+            " WHERE id = %s",
+            (by, letter_id),
+        )
+    if not _count_left(name, generation, aggregate_id):
+        return Redrive(0, 0, "")
+    return retry(_first_waiting(name, generation, aggregate_id), by=by)
+
+
+def _first_waiting(name: str, generation: int, aggregate_id: UUID) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
+            " AND state IN ('failed', 'parked') ORDER BY position LIMIT 1",
+            (name, generation, aggregate_id),
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _blocking(letter_id: int) -> tuple[str, int, UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT projection, generation, aggregate_id FROM dead_letters"
+            " WHERE id = %s AND state IN ('failed', 'parked')",
+            (letter_id,),
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise NotResolvable(f"dead letter {letter_id} is resolved, or there is none of that number")
+    return row[0], row[1], row[2]
+
+
+def _projection(name: str) -> Projection[Any]:
+    try:
+        projection = get_read_model(name)
+    except LookupError as error:
+        raise NotResolvable(str(error)) from error
+    if not isinstance(projection, Projection):
+        raise NotResolvable(f"{name} does not follow the feed")
+    return projection
+
+
+def _count_left(name: str, generation: int, aggregate_id: UUID) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
+            " AND state IN ('failed', 'parked')",
+            (name, generation, aggregate_id),
+        )
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,174 @@
+"""A poison event parks its own stream only; redrive restores the order; nothing is lost."""
+
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import Transaction
+from accounts.projections.transactions import Transactions
+from eventstore import projections
+from eventstore.events import StoredEvent
+from eventstore.models import DeadLetter
+from eventstore.projections import dead_letters
+from eventstore.projections.dead_letters import NotResolvable
+from eventstore.projections.runner import catch_up
+from tests.bank import Bank
+
+POISON = "poison"
+
+
+@pytest.fixture
+def fragile(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """A transactions projection that cannot take deposits of 6.66, until it is mended."""
+    switch = {"mended": False}
+    gather = Transactions.gather
+
+    def choosy(self: Transactions, stored: StoredEvent, batch: list) -> None:
+        if stored.data.get("amount") == 666 and not switch["mended"]:
+            raise ValueError("cannot take 666")
+        gather(self, stored, batch)
+
+    monkeypatch.setattr(Transactions, "gather", choosy)
+    return switch
+
+
+def poisoned(bank: Bank) -> tuple[UUID, UUID]:
+    """One account with a poison event between sound ones, another without."""
+    sick, well = bank.open("1.00"), bank.open("1.00")
+    bank.deposit(sick, "2.00")
+    bank.deposit(sick, "6.66")
+    for _ in range(3):
+        bank.transfer(well, sick, "0.10")
+        bank.deposit(well, "3.00")
+    return sick, well
+
+
+def amounts(account_id: UUID) -> list[int]:
+    return list(
+        Transaction.objects.filter(account_id=account_id).order_by("version").values_list("amount", flat=True)
+    )
+
+
+@pytest.mark.usefixtures("fragile")
+@pytest.mark.parametrize("batch_size", [1, 2, 1000])
+def test_only_the_poisoned_stream_is_parked(bank: Bank, batch_size: int) -> None:
+    from eventstore.projections.runner import Runner
+
+    sick, well = poisoned(bank)
+    runner = Runner(Transactions(), batch_size=batch_size)
+    while runner.step():
+        pass
+
+    assert amounts(sick) == [100, 200]
+    assert amounts(well) == [100, -10, 300, -10, 300, -10, 300]
+    states = DeadLetter.objects.filter(aggregate_id=sick).order_by("position").values_list("state", flat=True)
+    assert list(states) == ["failed", "parked", "parked", "parked"]
+    failed = DeadLetter.objects.get(state="failed")
+    assert (failed.attempts, failed.error) == (3, "ValueError: cannot take 666")
+    assert "choosy" in failed.traceback
+
+
+@pytest.mark.usefixtures("fragile")
+def test_a_later_batch_is_parked_behind_the_poison_as_well(bank: Bank) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    bank.deposit(sick, "5.00")
+    catch_up([Transactions()])
+
+    assert amounts(sick) == [100, 200]
+    assert DeadLetter.objects.filter(state="parked").count() == 4
+
+
+def test_a_retry_after_the_cause_is_mended_restores_the_order(bank: Bank, fragile: dict[str, bool]) -> None:
+    sick, _ = poisoned(bank)
+    catch_up(projections.registered())
+    letter = DeadLetter.objects.get(state="failed", projection="transactions")
+
+    stuck = dead_letters.retry(letter.id, by="staff:alice")
+    assert (stuck.applied, stuck.left, stuck.error) == (0, 4, "ValueError: cannot take 666")
+
+    fragile["mended"] = True
+    done = dead_letters.retry(letter.id, by="staff:alice")
+    assert (done.applied, done.left, done.error) == (4, 0, "")
+    assert amounts(sick) == [100, 200, 666, 10, 10, 10]
+    bank.deposit(sick, "5.00")
+    catch_up(projections.registered())
+    call_command("verify_ledger")
+    assert set(DeadLetter.objects.values_list("state", "resolved_by")) == {("applied", "staff:alice")}
+
+
+@pytest.mark.usefixtures("fragile")
+def test_a_discard_takes_a_reason_and_two_persons_and_releases_what_was_parked(bank: Bank) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    parked = DeadLetter.objects.filter(state="parked").first()
+    assert parked is not None
+
+    for refused in (
+        lambda: dead_letters.request_discard(letter.id, by="staff:alice", reason="  "),
+        lambda: dead_letters.request_discard(parked.id, by="staff:alice", reason="why not"),
+        lambda: dead_letters.confirm_discard(letter.id, by="staff:bob"),
+    ):
+        with pytest.raises(NotResolvable):
+            refused()
+    dead_letters.request_discard(letter.id, by="staff:alice", reason="test data of a partner")
+    with pytest.raises(NotResolvable, match="second person"):
+        dead_letters.confirm_discard(letter.id, by="staff:alice")
+    assert amounts(sick) == [100, 200]
+
+    done = dead_letters.confirm_discard(letter.id, by="staff:bob")
+
+    assert (done.applied, done.left) == (3, 0)
+    assert amounts(sick) == [100, 200, 10, 10, 10]
+    letter.refresh_from_db()
+    assert (letter.state, letter.discard_requested_by, letter.resolved_by, letter.reason) == (
+        "discarded",
+        "staff:alice",
+        "staff:bob",
+        "test data of a partner",
+    )
+
+
+def test_a_rebuild_supersedes_the_letters_of_the_tables_that_it_replaced(
+    bank: Bank, fragile: dict[str, bool]
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up(projections.registered())
+    fragile["mended"] = True
+
+    call_command("rebuild_projection", "transactions")
+
+    assert amounts(sick) == [100, 200, 666, 10, 10, 10]
+    assert set(DeadLetter.objects.values_list("state", flat=True)) == {"superseded"}
+    call_command("verify_ledger")
+
+
+def test_a_message_that_cannot_be_read_is_kept_once(db: None) -> None:
+    for _ in range(2):
+        dead_letters.record_unreadable(
+            topic="t", partition=1, offset=7, key=b"k", value=b"\xff", error=ValueError("no JSON")
+        )
+    letter = DeadLetter.objects.get()
+    assert (letter.state, bytes(letter.message_value), letter.error) == ("unreadable", b"\xff", "ValueError: no JSON")
+
+
+def test_the_command_lists_shows_retries_and_discards(
+    bank: Bank, fragile: dict[str, bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+
+    call_command("dead_letters", "list")
+    assert "cannot take 666" in capsys.readouterr().out
+    call_command("dead_letters", "show", str(letter.id))
+    assert "choosy" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="cannot take 666"):
+        call_command("dead_letters", "retry", str(letter.id), "--by", "alice")
+    with pytest.raises(CommandError, match="reason"):
+        call_command("dead_letters", "discard", str(letter.id), "--by", "alice")
+    fragile["mended"] = True
+    call_command("dead_letters", "retry", str(letter.id), "--by", "alice")
+    assert "4 events applied" in capsys.readouterr().out

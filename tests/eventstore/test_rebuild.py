@@ -1,0 +1,211 @@
+"""A rebuild without downtime: beside the active tables, compared, swapped, and undone."""
+
+import threading
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import Transaction
+from accounts.projections.journal import Journal
+from accounts.projections.transactions import Transactions
+from eventstore import projections
+from eventstore.errors import StoreBusy
+from eventstore.locks import session_lock
+from eventstore.models import ProjectionState
+from eventstore.projections import rebuild as rebuilding
+from eventstore.projections.rebuild import NothingToUndo, rebuild, undo
+from eventstore.projections.runner import Runner, catch_up
+from tests.bank import Bank
+from tests.threads import together
+
+QUIET = lambda done, total: None  # noqa: E731
+
+
+def history(bank: Bank, transfers: int = 20) -> None:
+    ann, bob = bank.open("100.00"), bank.open()
+    for _ in range(transfers):
+        bank.transfer(ann, bob, "1.00")
+    catch_up(projections.registered())
+
+
+def indexes(sweeper: psycopg.Connection, table: str) -> list[tuple[str, str]]:
+    query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = %s ORDER BY 1"
+    return sweeper.execute(query, (table,)).fetchall()  # type: ignore[return-value]
+
+
+def generation(name: str) -> int:
+    return ProjectionState.objects.get(name=name).active_generation
+
+
+def test_the_report_tells_how_many_rows_were_wrong(bank: Bank, sweeper: psycopg.Connection) -> None:
+    history(bank)
+    sweeper.execute(
+        "UPDATE transactions SET amount = 0 WHERE position IN (SELECT position FROM transactions LIMIT 3)"
+    )
+    sweeper.execute("DELETE FROM transactions WHERE position = (SELECT max(position) FROM transactions)")
+
+    report = rebuild(Transactions(), QUIET)
+
+    assert (report.rows, report.repaired, report.swapped) == (41, 4, True)
+    call_command("verify_ledger")
+
+
+def test_a_dry_run_compares_and_changes_nothing(bank: Bank, sweeper: psycopg.Connection) -> None:
+    history(bank)
+    sweeper.execute("UPDATE transactions SET amount = 0")
+    before = list(Transaction.objects.order_by("position").values())
+
+    report = rebuild(Transactions(), QUIET, dry_run=True)
+
+    assert (report.repaired, report.swapped) == (41, False)
+    assert list(Transaction.objects.order_by("position").values()) == before
+    assert generation("transactions") == 1
+    assert sweeper.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shadow'").fetchone() == (0,)
+
+
+def test_the_swapped_in_tables_have_the_same_indexes_under_the_same_names(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    history(bank)
+    for projection in projections.registered():
+        before = {table: indexes(sweeper, table) for table in projection.tables}
+        rebuild(projection, QUIET)
+        assert {table: indexes(sweeper, table) for table in projection.tables} == before
+
+
+def test_it_can_be_undone_and_the_old_tables_catch_up(bank: Bank, sweeper: psycopg.Connection) -> None:
+    history(bank)
+    sweeper.execute("UPDATE transactions SET description = 'of the old tables'")
+    rebuild(Transactions(), QUIET)
+    bank.deposit(bank.open(), "7.00")
+    catch_up([Transactions()])
+    assert not Transaction.objects.filter(description="of the old tables").exists()
+
+    undo(Transactions())
+    catch_up([Transactions()])
+
+    assert Transaction.objects.filter(description="of the old tables").count() == 41
+    assert Transaction.objects.count() == 42
+    assert generation("transactions") == 1
+    with pytest.raises(NothingToUndo):
+        undo(Transactions())
+
+
+def test_many_rebuilds_in_a_row_keep_one_previous_generation(bank: Bank, sweeper: psycopg.Connection) -> None:
+    history(bank)
+    for _ in range(4):
+        rebuild(Journal(), QUIET)
+    assert generation("journal") == 5
+    generations = sweeper.execute(
+        "SELECT DISTINCT generation FROM projection_checkpoints WHERE projection = 'journal' ORDER BY 1"
+    ).fetchall()
+    assert generations == [(4,), (5,)]
+    undo(Journal())
+    call_command("verify_ledger")
+
+
+def test_the_bank_works_and_reads_never_see_half_a_table_while_it_is_rebuilt(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(bank, 100)
+    ann = bank.open("500.00")
+    catch_up(projections.registered())
+    monkeypatch.setattr(rebuilding, "CLOSE_ENOUGH", 20)
+    stop = threading.Event()
+    fewest: list[int] = []
+
+    def follow() -> None:
+        runner = Runner(Transactions(), batch_size=7)
+        while not stop.is_set():
+            runner.step()
+
+    def read() -> None:
+        while not stop.is_set():
+            fewest.append(Transaction.objects.count())
+
+    def work() -> None:
+        for _ in range(60):
+            bank.withdraw(ann, "1.00")
+
+    def rebuild_twice() -> None:
+        try:
+            for _ in range(2):
+                rebuild(Transactions(), QUIET)
+        finally:
+            stop.set()
+
+    actions: list[Callable[[], None]] = [follow, read, work, rebuild_twice]
+    together(actions)
+    catch_up(projections.registered())
+
+    assert min(fewest) >= 202, "a reader saw a table that was being filled"
+    assert Transaction.objects.count() == 202 + 60
+    call_command("verify_ledger")
+
+
+def test_one_rebuild_at_a_time(bank: Bank) -> None:
+    history(bank)
+
+    def attempt() -> None:
+        rebuild(Transactions(), QUIET)
+
+    with session_lock("rebuild:transactions") as held:
+        assert held
+        [outcome] = together([lambda: _error_of(attempt)])
+    assert isinstance(outcome, StoreBusy)
+
+
+def _error_of(action: Callable[[], None]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None
+
+
+def test_a_rebuild_that_fails_leaves_the_active_tables_alone(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    history(bank)
+    before = list(Transaction.objects.order_by("position").values())
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuilding, "_compare", fail)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild(Transactions(), QUIET)
+
+    assert list(Transaction.objects.order_by("position").values()) == before
+    assert generation("transactions") == 1
+    rebuild(Transactions(), QUIET)
+
+
+def test_the_command_rebuilds_and_undoes(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
+    history(bank)
+    call_command("rebuild_projection", "transactions", "--dry-run")
+    assert "this was a dry run" in capsys.readouterr().out
+    call_command("rebuild_projection", "transactions")
+    call_command("rebuild_projection", "transactions", "--undo")
+    with pytest.raises(CommandError, match="no previous generation"):
+        call_command("rebuild_projection", "transactions", "--undo")
+    with pytest.raises(CommandError, match="mended in place"):
+        call_command("rebuild_projection", "accounts", "--undo")
+
+
+def test_the_application_can_replace_tables_of_read_models_alone(db: None) -> None:
+    from django.db import connection
+
+    for statement in (
+        "SELECT create_shadow('events')",
+        "SELECT swap_table('accounts', 'shadow', 'previous')",
+        "SELECT drop_shadow('streams')",
+        "INSERT INTO read_model_tables VALUES ('events')",
+        "CREATE TABLE shadow.mine (id int)",
+    ):
+        with (
+            pytest.raises(Exception, match=r"not a table of a read model|permission denied"),
+            connection.cursor() as c,
+        ):
+            c.execute(statement)
