@@ -17,7 +17,7 @@ from eventstore.appending import lock_heads
 from eventstore.events import StoredEvent
 from eventstore.models import Stream
 from eventstore.projections import Report
-from eventstore.projections.base import Progress
+from eventstore.projections.base import Inline, Progress
 from eventstore.store import read_stream
 
 BATCH = 200
@@ -28,7 +28,7 @@ def account_row(state: State, first: StoredEvent, last: StoredEvent) -> dict[str
     return {**to_data(state), "id": state.id, "opened_at": first.timestamp, "updated_at": last.timestamp}
 
 
-class AccountsInline:
+class AccountsInline(Inline):
     """Folds every stream under its lock and mends the rows that differ, some accounts at a time."""
 
     name = "accounts"
@@ -51,6 +51,15 @@ class AccountsInline:
             repaired += _remove_strangers()
             transaction.set_rollback(dry_run)
         return Report(events=events, rows=done, repaired=repaired, swapped=not dry_run)
+
+    def replay(self, aggregate_id: UUID, *, dry_run: bool) -> int:
+        """Folds one account from its first event and mends its rows; returns how many were wrong."""
+        with transaction.atomic():
+            lock_heads(connection.connection, [aggregate_id]).fetch()
+            row, reversals, _ = _fold(aggregate_id)
+            repaired = _mend_accounts([row]) + _mend_reversals(reversals)
+            transaction.set_rollback(dry_run)
+        return repaired
 
 
 def _stream_ids() -> Iterator[list[UUID]]:

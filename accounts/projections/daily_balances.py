@@ -1,14 +1,15 @@
 """Balances at the end of each day (UTC, by the moment of recording) on which money moved."""
 
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
 from accounts.domain.events import POSTING_TYPES, Posting
 from accounts.projections.rows import OTHER_TYPES
 from eventstore.events import StoredEvent
-from eventstore.projections import Projection
+from eventstore.models import Event
+from eventstore.projections import Projection, Slice
 
 
 @dataclass(slots=True)
@@ -79,4 +80,20 @@ class DailyBalances(Projection[Days]):
                     for name in ("currency", "closing_balance", "credits", "debits", "postings", "version")
                 ),
             ],
+        )
+
+    def slice_of(self, aggregate_id: UUID, from_version: int) -> Slice | None:
+        """Whole days: replaying begins with the first event of the day."""
+        events = Event.objects.filter(aggregate_id=aggregate_id)
+        first = events.filter(version__gte=from_version).order_by("version").first()
+        if first is None:
+            return None
+        day = first.timestamp.astimezone(UTC).date()
+        begin = datetime.combine(day, time(), tzinfo=UTC)
+        before = events.filter(version__lt=from_version, timestamp__gte=begin).order_by("version").first()
+        return Slice(
+            "daily_balances",
+            "account_id = %s AND day >= %s",
+            (aggregate_id, day),
+            before.version if before else from_version,
         )

@@ -1,11 +1,12 @@
 """The journal: every transaction sums to zero per currency."""
 
 from typing import Any
+from uuid import UUID
 
 from accounts.domain.events import POSTING_TYPES
 from accounts.projections.rows import OTHER_TYPES, JournalRow, insert_rows, journal_rows
 from eventstore.events import StoredEvent
-from eventstore.projections import Projection
+from eventstore.projections import Projection, Slice
 
 Rows = list[JournalRow]
 
@@ -24,3 +25,14 @@ class Journal(Projection[Rows]):
 
     def write(self, batch: Rows, cursor: Any) -> None:
         insert_rows(cursor, "journal_lines", JournalRow, "bigint uuid text text bigint date timestamptz", batch)
+
+    def slice_of(self, aggregate_id: UUID, from_version: int) -> Slice:
+        """Both sides of each posting: lines are numbered by the position of their event."""
+        where = (
+            "id IN (SELECT 2 * e.position + side FROM events e, generate_series(0, 1) side"
+            " WHERE e.aggregate_id = %s AND e.version >= %s)"
+        )
+        return Slice("journal_lines", where, (aggregate_id, from_version), from_version)
+
+    def beyond(self, position: int) -> dict[str, str]:
+        return {"journal_lines": f"id > {2 * position + 1:d}"}

@@ -1,11 +1,12 @@
 """Statement lines: one row a posting."""
 
 from typing import Any
+from uuid import UUID
 
 from accounts.domain.events import POSTING_TYPES
 from accounts.projections.rows import OTHER_TYPES, TransactionRow, insert_rows, transaction_rows
 from eventstore.events import StoredEvent
-from eventstore.projections import Projection
+from eventstore.projections import Projection, Slice
 
 Rows = list[TransactionRow]
 
@@ -25,3 +26,10 @@ class Transactions(Projection[Rows]):
     def write(self, batch: Rows, cursor: Any) -> None:
         types = "bigint uuid bigint uuid text bigint text bigint text text date timestamptz uuid"
         insert_rows(cursor, "transactions", TransactionRow, types, batch)
+
+    def slice_of(self, aggregate_id: UUID, from_version: int) -> Slice:
+        where = "account_id = %s AND version >= %s"
+        return Slice("transactions", where, (aggregate_id, from_version), from_version)
+
+    def beyond(self, position: int) -> dict[str, str]:
+        return {"transactions": f"position > {position:d}"}

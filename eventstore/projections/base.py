@@ -1,9 +1,10 @@
 """What a projection is, and which there are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
 from eventstore.errors import UnknownEventType
 from eventstore.events import StoredEvent
@@ -23,12 +24,30 @@ class Report:
     swapped: bool = True
 
 
-class Rebuildable(Protocol):
-    """A read model that can be made anew from the events."""
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows that follow from the events of one stream from a version on: those of `table` that meet `where`.
+
+    `from_version` is where replaying has to begin to make all of them anew (at or before what was asked for).
+    """
+
+    table: str
+    where: str
+    params: tuple[Any, ...]
+    from_version: int
+
+
+class Inline(ABC):
+    """A read model that is written with the events, and mended in place."""
 
     name: str
 
+    @abstractmethod
     def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report: ...
+
+    @abstractmethod
+    def replay(self, aggregate_id: UUID, *, dry_run: bool) -> int:
+        """Mends what follows from one stream; returns how many rows were wrong."""
 
 
 class Projection(ABC, Generic[Batch]):
@@ -74,6 +93,15 @@ class Projection(ABC, Generic[Batch]):
                 )
         self.write(batch, cursor)
 
+    def slice_of(self, aggregate_id: UUID, from_version: int) -> Slice | None:
+        """What replaying a stream replaces; None for a projection that can only be rebuilt as a whole."""
+        return None
+
+    def beyond(self, position: int) -> Mapping[str, str]:
+        """For each table, the condition of the rows that follow from events after a position; empty where there is
+        none, and the projection cannot be wound back."""
+        return {}
+
     def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
         """Fills the tables' next generation beside the active one, compares, and swaps (unless `dry_run`)."""
         from eventstore.projections.rebuild import rebuild
@@ -81,12 +109,17 @@ class Projection(ABC, Generic[Batch]):
         return rebuild(self, progress, dry_run=dry_run)
 
 
-_registered: dict[str, Projection[Any] | Rebuildable] = {}
+_registered: dict[str, Projection[Any] | Inline] = {}
 
 
-def register(projection: Projection[Any] | Rebuildable) -> None:
+def register(projection: Projection[Any] | Inline) -> None:
     """Makes a read model known, from `AppConfig.ready()` of the floor that it belongs to."""
     _registered[projection.name] = projection
+
+
+def all_read_models() -> list["Projection[Any] | Inline"]:
+    """Every read model, by name."""
+    return [item for _, item in sorted(_registered.items())]
 
 
 def registered() -> list[Projection[Any]]:
@@ -94,7 +127,7 @@ def registered() -> list[Projection[Any]]:
     return [item for _, item in sorted(_registered.items()) if isinstance(item, Projection)]
 
 
-def get(name: str) -> Projection[Any] | Rebuildable:
+def get(name: str) -> Projection[Any] | Inline:
     """
     Raises:
         LookupError: no read model of that name; the message lists those there are.

@@ -23,6 +23,10 @@ LONGEST_PAUSE = 30.0
 """Seconds between two tries of a projection that keeps failing."""
 
 
+LONGEST_TRUST = 2.0
+"""Seconds for which an idle runner trusts its memory of the checkpoints: someone may have wound them back."""
+
+
 class Runner:
     """Carries one projection along the feed, batch by batch."""
 
@@ -34,6 +38,7 @@ class Runner:
         self._failures = 0
         self._not_before = 0.0
         self._recorded = ""
+        self._look_again = 0.0
         with transaction.atomic(), connection.cursor() as cursor:
             outdated = checkpoints.begin(cursor, projection, self.shards)
         if outdated:
@@ -48,9 +53,13 @@ class Runner:
             ProjectionBroken: too much failed at once; likewise.
         """
         mark = feed.mark()
-        if mark <= self._reached:
+        if mark <= self._reached and time.monotonic() < self._look_again:
             return 0
         after = self._behind()
+        self._look_again = time.monotonic() + LONGEST_TRUST
+        if after >= mark:
+            self._reached = after
+            return 0
         events = feed.read(after=after, upto=mark, limit=self.batch_size)
         reached = events[-1].position if len(events) == self.batch_size else mark
         apply_events(self.projection, events, spans=whole_feed(after, reached, self.shards), shards=self.shards)

@@ -28,7 +28,7 @@ CREATE TABLE dead_letters (
 );
 
 CREATE UNIQUE INDEX idx_dead_letters_event ON dead_letters (projection, generation, position)
-    WHERE position IS NOT NULL;
+    WHERE state IN ('failed', 'parked');
 CREATE UNIQUE INDEX idx_dead_letters_message ON dead_letters (topic, kafka_partition, kafka_offset)
     WHERE kafka_offset IS NOT NULL;
 CREATE INDEX idx_dead_letters_blocked ON dead_letters (projection, generation, aggregate_id, position)
