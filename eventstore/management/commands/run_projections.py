@@ -1,7 +1,5 @@
 """Follows the feed with all projections until stopped."""
 
-import signal
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from eventstore import projections
 from eventstore.projections.runner import catch_up, follow
+from ops.service import stop_on_signals
 
 
 class Command(BaseCommand):
@@ -29,7 +28,4 @@ class Command(BaseCommand):
             taken = catch_up(chosen)
             self.stdout.write(f"{len(chosen)} projections caught up, {taken} events applied.")
             return
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        follow(chosen, stop)
+        follow(chosen, stop_on_signals())

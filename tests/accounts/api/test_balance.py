@@ -100,4 +100,7 @@ def test_balances_out_of_reach_do_not_exist(api: Caller, bank: Bank) -> None:
     theirs = bank.open("10.00")
 
     assert refusal(api.get(f"/accounts/{theirs}/balance")) == (404, "account_not_found")
-    assert refusal(api.get(f"/accounts/{theirs}/balance", {"at": "2020-01-01T00:00:00Z"})) == (404, "account_not_found")
+    assert refusal(api.get(f"/accounts/{theirs}/balance", {"at": "2020-01-01T00:00:00Z"})) == (
+        404,
+        "account_not_found",
+    )

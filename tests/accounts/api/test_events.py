@@ -1,5 +1,7 @@
 """GET /accounts/{id}/events tells all that ever happened to an account."""
 
+from urllib.parse import parse_qsl
+
 from eventstore.models import Event
 from tests.accounts.api.caller import Caller, fields_at_fault, refusal
 from tests.bank import Bank
@@ -32,16 +34,11 @@ def test_pages_go_on_where_the_one_before_ended(api: Caller) -> None:
     page = api.get(f"/accounts/{account_id}/events", {"page_size": "2"}).json()
     versions = [event["version"] for event in page["results"]]
     while page["next"]:
-        page = api.get(page["next"].removeprefix("/api/v1").split("?")[0], dict(_query(page["next"]))).json()
+        path, query = page["next"].removeprefix("/api/v1").split("?")
+        page = api.get(path, dict(parse_qsl(query))).json()
         versions += [event["version"] for event in page["results"]]
 
     assert versions == [1, 2, 3, 4, 5]
-
-
-def _query(url: str) -> list[tuple[str, str]]:
-    from urllib.parse import parse_qsl
-
-    return parse_qsl(url.split("?")[1])
 
 
 def test_a_cursor_that_cannot_be_is_refused(api: Caller) -> None:

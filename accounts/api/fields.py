@@ -1,0 +1,125 @@
+"""Serializer fields that take what they document and nothing that merely looks like it."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.fields import get_attribute
+
+from accounts.domain.errors import ErrorCode
+from accounts.domain.money import format_minor
+
+KEY_PATTERN = r"[\x21-\x7e]{1,255}"
+AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$"
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body whose every field is known: a misspelt name is an error, not an omission."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = [name for name in data if name not in self.fields] if isinstance(data, Mapping) else []
+        if not unknown:
+            return super().to_internal_value(data)
+        errors: dict[str, Any] = {name[:60]: [_unknown(name, list(self.fields))] for name in unknown[:10]}
+        try:
+            super().to_internal_value(data)
+        except ValidationError as others:
+            errors |= dict(others.detail)  # type: ignore[arg-type]  # a serializer's detail is a dict
+        raise ValidationError(errors)
+
+
+def _unknown(name: str, known: Sequence[str]) -> ErrorDetail:
+    meant = difflib.get_close_matches(name[:60], known, n=1)
+    return ErrorDetail(
+        f"There is no such field. Did you mean {meant[0]}?" if meant else "There is no such field.",
+        code=ErrorCode.UNKNOWN_FIELD,
+    )
+
+
+class TextField(serializers.CharField):
+    """A JSON string, as it was sent: numbers are not turned into text, white space stays."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]})
+class CurrencyField(TextField):
+    """An ISO 4217 code; the domain says which exist."""
+
+
+@extend_schema_field({"type": "string", "pattern": AMOUNT_PATTERN, "examples": ["12.50"]})
+class AmountField(serializers.Field[Any, Any, Any, Any]):
+    """A decimal string, passed on as it is: `accounts.domain.money` reads it, knowing the currency."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class IdField(serializers.UUIDField):
+    """A UUID as a string in its usual form."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str) or len(data) != 36:
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+@extend_schema_field({"type": "string", "pattern": f"^{KEY_PATTERN}$"})
+class KeyField(TextField):
+    """An idempotency key: 1 to 255 visible ASCII characters."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not re.fullmatch(KEY_PATTERN, text):
+            raise ValidationError("A key is 1 to 255 visible ASCII characters.")
+        return text
+
+
+class VersionField(serializers.IntegerField):
+    """A JSON integer from 1 on."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=2**63 - 1, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class FlagField(serializers.BooleanField):
+    """true or false."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+@extend_schema_field({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$", "examples": ["1025.00"]})
+class MinorUnitsField(serializers.Field[Any, Any, str, Any]):
+    """Minor units of the `currency` beside it, written as a decimal string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def get_attribute(self, instance: Any) -> tuple[int, str]:
+        minor: Any = super().get_attribute(instance)
+        return minor, get_attribute(instance, ["currency"])
+
+    def to_representation(self, value: tuple[int, str]) -> str:
+        return format_minor(*value)

@@ -1,0 +1,42 @@
+"""What Django itself answers when something fails outside of a view: a problem below /api/, a page elsewhere."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+
+from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem
+from accounts.domain.errors import ErrorCode
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A host name that is not ours, or a request that Django finds suspicious."""
+    if not _wants_problem(request):
+        return defaults.bad_request(request, exception)
+    return _answer(request, ErrorCode.MALFORMED_REQUEST, "The request was refused before it was read.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _wants_problem(request):
+        return defaults.permission_denied(request, exception)
+    return _answer(request, ErrorCode.PERMISSION_DENIED, "This may not be done.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _wants_problem(request):
+        return defaults.page_not_found(request, exception)
+    return _answer(request, ErrorCode.NOT_FOUND, "There is nothing at this path.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Nothing of the inside is told: the request id leads the bank to its log."""
+    if not _wants_problem(request):
+        return defaults.server_error(request)
+    return _answer(request, ErrorCode.INTERNAL_ERROR, "The bank has logged what went wrong under this request id.")
+
+
+def _wants_problem(request: HttpRequest) -> bool:
+    return request.path.startswith(("/api/", "/problems/", "/health"))
+
+
+def _answer(request: HttpRequest, code: ErrorCode, detail: str) -> HttpResponse:
+    body = problem(code, detail) | about(request)
+    return JsonResponse(body, status=body["status"], content_type=MEDIA_TYPE, headers=headers_for(code))

@@ -1,0 +1,220 @@
+"""The routes that only read."""
+
+import difflib
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.http import parse_etags
+from django_filters.utils import translate_validation
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import selectors
+from accounts.api.base import ApiView
+from accounts.api.documentation import IF_NONE_MATCH, documents_read
+from accounts.api.filters import AccountFilter
+from accounts.api.headers import client_of, etag
+from accounts.api.pagination import MAX_PAGE_SIZE, NewestAccountsFirst, NewestVersionFirst, OldestVersionFirst
+from accounts.api.representations import (
+    AccountPageSerializer,
+    AccountSerializer,
+    BalanceSerializer,
+    EventPageSerializer,
+    EventSerializer,
+    PostingPageSerializer,
+    PostingSerializer,
+    TransactionSerializer,
+)
+from accounts.api.scopes import ACCOUNTS_READ
+from accounts.domain.account import Status
+from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.products import PRODUCTS
+
+READ = {"GET": (ACCOUNTS_READ,)}
+PAGING = (
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="`next_cursor` of the page before."),
+    OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": 50}),
+)
+
+
+def refuse_unknown_parameters(request: Request, *known: str) -> None:
+    """A misspelt filter must not answer with everything.
+
+    Raises:
+        Refusal: `unknown_field`, naming the query parameter.
+    """
+    for name in request.query_params:
+        if name not in known:
+            meant = difflib.get_close_matches(name[:60], known, n=1)
+            hint = f" Did you mean {meant[0]}?" if meant else ""
+            raise Refusal(ErrorCode.UNKNOWN_FIELD, f"There is no such query parameter.{hint}", field=name[:60])
+
+
+class AccountList(ApiView):
+    """Accounts in the client's care, newest first."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "list_accounts",
+        AccountPageSerializer,
+        summary="List accounts",
+        tag="accounts",
+        codes=(ErrorCode.VALIDATION_FAILED,),
+        parameters=(
+            OpenApiParameter("status", OpenApiTypes.STR, enum=[status.value for status in Status]),
+            OpenApiParameter("currency", OpenApiTypes.STR, description="ISO 4217 code."),
+            OpenApiParameter("product", OpenApiTypes.STR, enum=sorted(PRODUCTS)),
+            OpenApiParameter("owner", OpenApiTypes.STR, description="The owner, letter for letter."),
+            *PAGING,
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        refuse_unknown_parameters(request, *AccountFilter.base_filters, "cursor", "page_size")
+        picked = AccountFilter(request.query_params, selectors.accounts(client_of(request).custodian))
+        if not picked.is_valid():
+            raise translate_validation(picked.errors)
+        paginator = NewestAccountsFirst()
+        rows = paginator.paginate_queryset(picked.qs, request)
+        return Response(paginator.page(AccountSerializer(rows, many=True).data))
+
+
+class AccountDetail(ApiView):
+    """One account as it stands."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "get_account",
+        AccountSerializer,
+        summary="Get an account",
+        tag="accounts",
+        codes=(ErrorCode.ACCOUNT_NOT_FOUND,),
+        parameters=(
+            IF_NONE_MATCH,
+            OpenApiParameter(
+                "ETag", OpenApiTypes.STR, OpenApiParameter.HEADER, response=["200", "304"], description="Its version."
+            ),
+        ),
+        responses={304: OpenApiResponse(description="The account is still at that version.")},
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        account = selectors.account(account_id, client_of(request).custodian)
+        tag = etag(account.version)
+        known = [known.removeprefix("W/") for known in parse_etags(request.headers.get("If-None-Match", ""))]
+        if tag in known or known == ["*"]:
+            return Response(status=304, headers={"ETag": tag})
+        return Response(AccountSerializer(account).data, headers={"ETag": tag})
+
+
+class AccountBalance(ApiView):
+    """Ledger and available balance, now or at a moment in the past."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "get_balance",
+        BalanceSerializer,
+        summary="Get the balance, now or at a moment",
+        tag="accounts",
+        codes=(ErrorCode.VALIDATION_FAILED, ErrorCode.ACCOUNT_NOT_FOUND, ErrorCode.ACCOUNT_NOT_YET_OPENED),
+        parameters=(
+            OpenApiParameter(
+                "at",
+                OpenApiTypes.DATETIME,
+                description="RFC 3339 with an offset, not in the future: what had been recorded until then counts.",
+            ),
+        ),
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        refuse_unknown_parameters(request, "at")
+        custodian = client_of(request).custodian
+        if "at" in request.query_params:
+            moment = _moment(request.query_params["at"])
+            state = selectors.account_at(account_id, moment, custodian)
+            return Response(BalanceSerializer(state, context={"as_of": moment}).data)
+        account = selectors.account(account_id, custodian)
+        return Response(BalanceSerializer(account, context={"as_of": timezone.now()}).data)
+
+
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        if _RFC3339.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Refusal(
+        ErrorCode.VALIDATION_FAILED,
+        "Write the moment as RFC 3339 with Z or an offset, such as 2026-01-31T12:00:00Z (a + must be sent as %2B).",
+        field="at",
+    )
+
+
+class AccountEvents(ApiView):
+    """All that ever happened to the account, oldest first."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "list_events",
+        EventPageSerializer,
+        summary="List the events of an account",
+        tag="accounts",
+        codes=(ErrorCode.VALIDATION_FAILED, ErrorCode.ACCOUNT_NOT_FOUND),
+        parameters=PAGING,
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        refuse_unknown_parameters(request, "cursor", "page_size")
+        account = selectors.account(account_id, client_of(request).custodian)
+        paginator = OldestVersionFirst()
+        rows = paginator.paginate_queryset(selectors.events(account_id), request)
+        context = {"currency": account.currency}
+        return Response(paginator.page(EventSerializer(rows, many=True, context=context).data))
+
+
+class AccountTransactions(ApiView):
+    """The postings of the account, newest first, from a read model that follows the books."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "list_transactions",
+        PostingPageSerializer,
+        summary="List the postings of an account",
+        tag="accounts",
+        codes=(ErrorCode.VALIDATION_FAILED, ErrorCode.ACCOUNT_NOT_FOUND),
+        parameters=PAGING,
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        refuse_unknown_parameters(request, "cursor", "page_size")
+        selectors.account(account_id, client_of(request).custodian)
+        as_of_version = selectors.postings_version(account_id)
+        paginator = NewestVersionFirst()
+        rows = paginator.paginate_queryset(selectors.postings(account_id), request)
+        return Response(paginator.page(PostingSerializer(rows, many=True).data, as_of_version=as_of_version))
+
+
+class TransactionDetail(ApiView):
+    """One transaction from the books, there as soon as its command was answered."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "get_transaction",
+        TransactionSerializer,
+        summary="Get a transaction",
+        tag="payments",
+        codes=(ErrorCode.TRANSACTION_NOT_FOUND,),
+    )
+    def get(self, request: Request, transaction_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        found = selectors.transaction(transaction_id, client_of(request).custodian)
+        return Response(TransactionSerializer(found).data)

@@ -1,0 +1,166 @@
+"""What the API answers with. Amounts are decimal strings, times are UTC."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.api.fields import MinorUnitsField
+from accounts.domain.account import Status
+from accounts.domain.events import EVENT_CLASSES, POSTING_TYPES
+from accounts.domain.products import PRODUCTS
+from accounts.selectors import readable_event
+
+
+class TimeField(serializers.DateTimeField):
+    """A moment in UTC, also from the text that an idempotency record keeps."""
+
+    def to_representation(self, value: Any) -> str:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class AccountSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    owner = serializers.CharField()
+    currency = serializers.CharField()
+    product = serializers.ChoiceField(choices=sorted(PRODUCTS))
+    custodian = serializers.CharField(help_text="In whose care the account is: client:<name>, or bank.")
+    status = serializers.ChoiceField(choices=[status.value for status in Status])
+    balance = MinorUnitsField(help_text="Ledger balance.")
+    available = MinorUnitsField(help_text="What may be spent now: balance and overdraft less what is held.")
+    held = MinorUnitsField(help_text="Reserved, and not yet booked.")
+    overdraft_limit = MinorUnitsField()
+    version = serializers.IntegerField(help_text="Number of its events; the ETag.")
+    opened_at = TimeField()
+    updated_at = TimeField()
+
+
+class BalanceSerializer(serializers.Serializer[Any]):
+    """Takes a state of `accounts.domain`, and `as_of` from the context."""
+
+    account_id = serializers.UUIDField(source="id")
+    currency = serializers.CharField()
+    balance = MinorUnitsField(help_text="Ledger balance.")
+    available = MinorUnitsField()
+    held = MinorUnitsField()
+    overdraft_limit = MinorUnitsField()
+    version = serializers.IntegerField(help_text="The account's version at that moment.")
+    as_of = serializers.SerializerMethodField(help_text="The moment that was asked for, or of the answer.")
+
+    @extend_schema_field({"type": "string", "format": "date-time"})
+    def get_as_of(self, _: Any) -> str:
+        return TimeField().to_representation(self.context["as_of"])
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    """Takes a row of the books, and `currency` from the context."""
+
+    id = serializers.UUIDField(source="event_id")
+    type = serializers.ChoiceField(choices=sorted(EVENT_CLASSES), source="event_type")
+    version = serializers.IntegerField()
+    data = serializers.SerializerMethodField(  # type: ignore[assignment]  # declared fields hide nothing in DRF
+        help_text="The facts of the event; amounts are decimal strings."
+    )
+    recorded_at = TimeField(source="timestamp")
+    transaction_id = serializers.UUIDField(source="command_id", help_text="The command that led to it.")
+    hash = serializers.SerializerMethodField(help_text="SHA-256 over the event and the hash of the one before it.")
+
+    @extend_schema_field({"type": "object", "additionalProperties": True})
+    def get_data(self, stored: Any) -> dict[str, Any]:
+        return readable_event(stored, self.context["currency"])
+
+    @extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+    def get_hash(self, stored: Any) -> str:
+        return bytes(stored.hash).hex()
+
+
+class PostingSerializer(serializers.Serializer[Any]):
+    """One posting of one account, as on a statement."""
+
+    transaction_id = serializers.UUIDField()
+    account_id = serializers.UUIDField()
+    version = serializers.IntegerField(help_text="The account's version that the posting made.")
+    kind = serializers.ChoiceField(choices=sorted(POSTING_TYPES))
+    amount = MinorUnitsField(help_text="As the account sees it: negative is a debit.")
+    currency = serializers.CharField()
+    balance = MinorUnitsField(help_text="Ledger balance after the posting.")
+    contra = serializers.CharField(help_text="Where the other side is booked: cash:EUR, or account:<id>.")
+    description = serializers.CharField(allow_blank=True)
+    value_date = serializers.DateField()
+    recorded_at = TimeField()
+    reverses = serializers.UUIDField(allow_null=True, help_text="The transaction that this posting undoes.")
+
+
+class TransactionSerializer(serializers.Serializer[Any]):
+    """A command that moved money: its postings on accounts in the caller's care."""
+
+    id = serializers.UUIDField()
+    recorded_at = TimeField()
+    reversed_by = serializers.UUIDField(allow_null=True)
+    postings = PostingSerializer(many=True)
+
+
+class AccountAfterSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    version = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=[status.value for status in Status])
+    currency = serializers.CharField()
+    balance = MinorUnitsField()
+    available = MinorUnitsField()
+
+
+class CommandResultSerializer(serializers.Serializer[Any]):
+    """What a command did. A pure function of `Executed.result`: a repeated request gets it again, byte for byte."""
+
+    transaction_id = serializers.CharField()
+    recorded_at = TimeField()
+    accounts = AccountAfterSerializer(many=True, help_text="As the command left them; its own account comes first.")
+
+
+@extend_schema_field({"$ref": "#/components/schemas/ErrorCode"})
+class CodeField(serializers.CharField):
+    """One of the published codes; `openapi.publish_codes` lists them."""
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = CodeField()
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457 problem details. Some codes add facts of their own, such as `available`."""
+
+    type = serializers.CharField(help_text="URI of the code: where it is explained.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = CodeField(help_text="Stable: decide on this.")
+    detail = serializers.CharField()
+    instance = serializers.CharField(required=False, help_text="Path of the request.")
+    request_id = serializers.CharField(required=False, help_text="Names the request in the bank's log.")
+    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    """What every page carries beside its `results`."""
+
+    next = serializers.CharField(allow_null=True, help_text="Path and query of the next page; null on the last.")
+    next_cursor = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page.")
+
+
+class AccountPageSerializer(PageSerializer):
+    results = AccountSerializer(many=True)
+
+
+class EventPageSerializer(PageSerializer):
+    results = EventSerializer(many=True)
+
+
+class PostingPageSerializer(PageSerializer):
+    results = PostingSerializer(many=True)
+    as_of_version = serializers.IntegerField(
+        help_text="The list follows the books with a short delay: it holds all postings up to this account version. "
+        "A posting of yours is in it once this reaches the version that the command answered with."
+    )

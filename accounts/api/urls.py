@@ -1,0 +1,40 @@
+"""API v1. Every route answers with and without a trailing slash."""
+
+from typing import Any
+
+from django.urls import URLPattern, path
+from drf_spectacular.views import SpectacularAPIView
+
+from accounts.api import batches, commands, reads
+
+app_name = "api-v1"
+
+
+class Accounts(reads.AccountList, commands.OpenAccount):
+    """List and open."""
+
+    required_scopes = {**reads.AccountList.required_scopes, **commands.OpenAccount.required_scopes}
+
+
+def both_ways(route: str, view: type[Any], name: str) -> list[URLPattern]:
+    return [path(route, view.as_view(), name=name), path(f"{route}/", view.as_view())]
+
+
+urlpatterns = [
+    *both_ways("accounts", Accounts, "accounts"),
+    *both_ways("accounts/<uuid:account_id>", reads.AccountDetail, "account"),
+    *both_ways("accounts/<uuid:account_id>/balance", reads.AccountBalance, "balance"),
+    *both_ways("accounts/<uuid:account_id>/events", reads.AccountEvents, "events"),
+    *both_ways("accounts/<uuid:account_id>/transactions", reads.AccountTransactions, "transactions"),
+    *both_ways("accounts/<uuid:account_id>/deposits", commands.Deposit, "deposits"),
+    *both_ways("accounts/<uuid:account_id>/withdrawals", commands.Withdraw, "withdrawals"),
+    *both_ways("accounts/<uuid:account_id>/transfers", commands.Transfer, "transfers"),
+    *both_ways("accounts/<uuid:account_id>/overdraft-limit", commands.ChangeOverdraftLimit, "overdraft-limit"),
+    *both_ways("accounts/<uuid:account_id>/freeze", commands.Freeze, "freeze"),
+    *both_ways("accounts/<uuid:account_id>/unfreeze", commands.Unfreeze, "unfreeze"),
+    *both_ways("accounts/<uuid:account_id>/close", commands.Close, "close"),
+    *both_ways("transactions/<uuid:transaction_id>", reads.TransactionDetail, "transaction"),
+    *both_ways("transactions/<uuid:transaction_id>/reversal", commands.Reverse, "reversal"),
+    *both_ways("batches", batches.Batch, "batches"),
+    *both_ways("schema", SpectacularAPIView, "schema"),
+]

@@ -1,0 +1,1 @@
+"""Who may call: API keys, their scopes, and where a request comes from."""

@@ -1,0 +1,34 @@
+"""Bearer tokens for DRF: `request.user` is the `ApiClient`, `request.auth` its `ApiKey`."""
+
+import structlog
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from ops.access.keys import InvalidKey, check_token
+from ops.models import ApiClient, ApiKey
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer bk_<prefix>_<secret>`."""
+
+    def authenticate(self, request: Request) -> tuple[ApiClient, ApiKey] | None:
+        """
+        Raises:
+            AuthenticationFailed: there is an Authorization header, and it is not a working key.
+        """
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise AuthenticationFailed("Send the API key as: Authorization: Bearer <key>.")
+        try:
+            key = check_token(token.strip())
+        except InvalidKey as error:
+            raise AuthenticationFailed(str(error)) from None
+        structlog.contextvars.bind_contextvars(actor=key.client.actor)
+        return key.client, key
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="bankes"'

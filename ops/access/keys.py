@@ -1,0 +1,111 @@
+"""API keys: issuing, revoking, and telling a right one from a wrong one.
+
+A token reads `bk_<prefix>_<secret>`: 12 hexadecimal digits by which it is found, then 256 random bits. It is shown
+once, when it is issued; only its SHA-256 is kept. A slow hash would add nothing: there is no dictionary of 256 random
+bits to try.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.utils import timezone
+
+from ops.access.scopes import known_scopes
+from ops.models import ApiClient, ApiKey
+
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+_TOKEN = re.compile(r"bk_(?P<prefix>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
+_NO_DIGEST = bytes(32)
+
+
+class KeyNotIssued(Exception):
+    """A key must not be issued like this; `field` is the input at fault. Nothing was written."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+class InvalidKey(Exception):
+    """A token that opens nothing. The message may be shown to whoever sent it."""
+
+
+def issue_key(
+    *, client: ApiClient, scopes: Collection[str], expires_at: datetime, issued_by: User | None
+) -> tuple[ApiKey, str]:
+    """A new key and its token. The token cannot be had again: show it now, and store it nowhere.
+
+    Raises:
+        KeyNotIssued: no scope or an unknown one, an expiry that is naive or past, a client that is not active.
+    """
+    if not client.is_active:
+        raise KeyNotIssued("client", "The client is not active: activate it first.")
+    if unknown := sorted(set(scopes) - known_scopes().keys()):
+        raise KeyNotIssued("scopes", f"There is no scope {', '.join(unknown)}.")
+    if not scopes:
+        raise KeyNotIssued("scopes", "A key needs at least one scope.")
+    if timezone.is_naive(expires_at) or expires_at <= timezone.now():
+        raise KeyNotIssued("expires_at", "The expiry must be a moment in the future, with a time zone.")
+    prefix = secrets.token_hex(6)
+    token = f"bk_{prefix}_{secrets.token_urlsafe(32)}"
+    key = ApiKey.objects.create(
+        client=client,
+        prefix=prefix,
+        digest=_digest(token),
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+        created_by=issued_by,
+    )
+    return key, token
+
+
+def revoke_key(key: ApiKey) -> bool:
+    """Ends a key at once and for good; False if it had been revoked before."""
+    now = timezone.now()
+    revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now) == 1
+    key.refresh_from_db(fields=["revoked_at"])
+    return revoked
+
+
+def check_token(token: str) -> ApiKey:
+    """The key of a token, with its client, in one query.
+
+    An unknown prefix costs the same work as a wrong secret, and is told in the same words.
+
+    Raises:
+        InvalidKey: the token is malformed, unknown, wrong, expired or revoked, or its client is not active.
+    """
+    match = _TOKEN.fullmatch(token)
+    if match is None:
+        raise InvalidKey("The token does not have the form of an API key.")
+    key = ApiKey.objects.select_related("client").filter(prefix=match["prefix"]).first()
+    if not hmac.compare_digest(_digest(token), bytes(key.digest) if key else _NO_DIGEST) or key is None:
+        raise InvalidKey("There is no such API key.")
+    now = timezone.now()
+    if key.revoked_at is not None:
+        raise InvalidKey("The API key was revoked.")
+    if key.expires_at <= now:
+        raise InvalidKey("The API key has expired.")
+    if not key.client.is_active:
+        raise InvalidKey("The API client is not active.")
+    _note_use(key, now)
+    return key
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _note_use(key: ApiKey, now: datetime) -> None:
+    """To the minute: a busy key must not cost a write for each request."""
+    stale = now - USE_IS_NOTED_EVERY
+    if key.last_used_at is None or key.last_used_at <= stale:
+        not_noted = Q(last_used_at=None) | Q(last_used_at__lte=stale)
+        ApiKey.objects.filter(not_noted, pk=key.pk).update(last_used_at=now)

@@ -1,0 +1,20 @@
+"""What an API key may be allowed to do. Each floor registers its own scopes in `AppConfig.ready()`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_scopes: dict[str, str] = {}
+
+
+def register_scope(name: str, description: str) -> str:
+    """Makes a scope known, so that keys can be issued with it; `description` is what staff read. Returns its name."""
+    _scopes[name] = description
+    return name
+
+
+def known_scopes() -> Mapping[str, str]:
+    """Descriptions of all scopes, by name."""
+    return MappingProxyType(_scopes)
+
+
+OPS = register_scope("ops", "Read the state of the running software, and clean up after it")

@@ -1,0 +1,56 @@
+"""The thread that ties a request to its log lines, its events and its answer: request id, correlation id, trace."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from ops.access.address import client_address
+
+_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,60}", re.ASCII)
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+"""W3C Trace Context, version 00."""
+
+
+class TraceMiddleware:
+    """Settles the trace headers of a request before anyone reads them, and echoes the request id.
+
+    An X-Request-ID that is not up to 60 plain characters is replaced by one of our own; X-Correlation-ID falls back
+    to the request id; a malformed traceparent is dropped. It stands first, so that every answer carries the id.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        meta = request.META
+        given = {name: meta.pop(name, "") for name in (_REQUEST_ID, _CORRELATION_ID, _PARENT)}
+        meta[_REQUEST_ID] = given[_REQUEST_ID] if _ID.fullmatch(given[_REQUEST_ID]) else str(uuid.uuid4())
+        meta[_CORRELATION_ID] = given[_CORRELATION_ID] if _ID.fullmatch(given[_CORRELATION_ID]) else meta[_REQUEST_ID]
+        if _TRACEPARENT.fullmatch(given[_PARENT]):
+            meta[_PARENT] = given[_PARENT]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(address=client_address(request))
+        response = self.get_response(request)
+        response["X-Request-ID"] = meta[_REQUEST_ID]
+        return response
+
+
+_REQUEST_ID, _CORRELATION_ID, _PARENT = "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID", "HTTP_TRACEPARENT"
+
+
+def request_id(request: HttpRequest) -> str:
+    """The id under which this request is logged and answered: up to 60 plain characters."""
+    return str(request.META.get(_REQUEST_ID, ""))
+
+
+def correlation_id(request: HttpRequest) -> str:
+    """The caller's own id for what this request is part of, or else the request id."""
+    return str(request.META.get(_CORRELATION_ID, ""))
+
+
+def traceparent(request: HttpRequest) -> str:
+    """The caller's span (W3C Trace Context), or ""."""
+    return str(request.META.get(_PARENT, ""))

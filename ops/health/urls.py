@@ -1,0 +1,11 @@
+"""Health, with and without a trailing slash."""
+
+from django.urls import re_path
+
+from ops.health import views
+
+urlpatterns = [
+    re_path(r"^health/?$", views.health, name="health"),
+    re_path(r"^health/live/?$", views.live, name="health-live"),
+    re_path(r"^health/ready/?$", views.ready, name="health-ready"),
+]

@@ -1,0 +1,81 @@
+"""A budget of SQL statements for each route: what creeps in shows here."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from tests.accounts.api.caller import Caller
+
+BODY = {"amount": "1.00", "currency": "EUR"}
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many statements were sent since the last time it was asked. It counts and passes on."""
+    sent: list[object] = []
+    execute = psycopg.Cursor.execute
+
+    def counting(self: psycopg.Cursor, query: object, *args: object, **kwargs: object) -> psycopg.Cursor:
+        sent.append(query)
+        return execute(self, query, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counting)
+
+    def since() -> int:
+        count = len(sent)
+        sent.clear()
+        return count
+
+    return since
+
+
+def test_a_command_costs_one_statement_beside_those_of_the_executor(
+    api: Caller, statements: Callable[[], int]
+) -> None:
+    """Guard, heads, records, states, clock; records, accounts, events: eight, sent in two round trips."""
+    account_id, target = api.open("100.00"), api.open()
+    statements()
+
+    api.post(f"/accounts/{account_id}/deposits", BODY)
+    assert statements() == 1 + 8
+    api.post(f"/accounts/{account_id}/transfers", BODY | {"target_account_id": target})
+    assert statements() == 1 + 8
+
+
+def test_a_batch_costs_what_a_single_command_costs(api: Caller, statements: Callable[[], int]) -> None:
+    account_id = api.open()
+    statements()
+
+    api.post("/batches", {"commands": [{"command": "deposit", "account_id": account_id, **BODY}] * 100})
+
+    assert statements() == 1 + 8
+
+
+@pytest.mark.parametrize(
+    ("path", "budget"),
+    [("", 2), ("/balance", 2), ("/events", 3), ("/transactions", 4), ("/balance?at", 6)],
+)
+def test_reads_cost_the_same_however_long_the_history(
+    api: Caller, statements: Callable[[], int], path: str, budget: int
+) -> None:
+    account_id = api.open()
+    for _ in range(10):
+        api.post(f"/accounts/{account_id}/deposits", BODY)
+    route, _, at = path.partition("?")
+    query = {"at": api.get(f"/accounts/{account_id}").json()["updated_at"]} if at else {}
+    statements()
+
+    assert api.get(f"/accounts/{account_id}{route}", query).status_code == 200
+
+    assert statements() <= budget
+
+
+def test_a_page_of_accounts_costs_one_statement(api: Caller, statements: Callable[[], int]) -> None:
+    for _ in range(10):
+        api.open()
+    statements()
+
+    api.get("/accounts", {"page_size": "5"})
+
+    assert statements() == 1 + 1

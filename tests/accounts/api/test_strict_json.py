@@ -1,0 +1,102 @@
+"""Bodies: one JSON object, read in one way only."""
+
+import pytest
+from django.conf import settings
+
+from tests.accounts.api.caller import Caller, refusal
+from tests.bank import Bank
+
+MALFORMED = [
+    b"{",
+    b"not json",
+    b"[]",
+    b'"text"',
+    b"null",
+    b"17",
+    b'{"amount": "1.00", "amount": "9.00", "currency": "EUR"}',
+    b'{"amount": NaN, "currency": "EUR"}',
+    b'{"amount": Infinity, "currency": "EUR"}',
+    b'{"amount": -Infinity, "currency": "EUR"}',
+    b'{"amount": "1.00", "currency": "EUR"} trailing',
+    b'{"amount": "1.00", "currency": "EUR",}',
+    b"{'amount': '1.00'}",
+    b'{"amount": "1.00", "currency": "EUR", "description": "\xff"}',
+    b'{"amount": "1.00", "currency": "EUR", "description": "\\ud800"}',
+    b'\xef\xbb\xbf{"amount": "1.00", "currency": "EUR"}',
+    '{"amount": "1.00", "currency": "EUR"}'.encode("utf-16"),
+    b'{"amount": ' + b"9" * 5000 + b"}",
+    b'{"amount": ' + b"[" * 40 + b"]" * 40 + b"}",
+    b'{"amount": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"a":' * 900 + b"1" + b"}" * 900,
+    b"\x00",
+]
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=lambda body: repr(body[:40]))
+def test_what_is_not_one_json_object_is_refused(api: Caller, bank: Bank, body: bytes) -> None:
+    account_id = api.open()
+    before = bank.footprint()
+
+    answer = api.post(f"/accounts/{account_id}/deposits", body)
+
+    assert refusal(answer) == (400, "malformed_request")
+    assert bank.footprint() == before
+
+
+def test_a_name_that_is_there_twice_is_named_also_in_a_batch(api: Caller) -> None:
+    answer = api.post("/batches", b'{"commands": [{"command": "freeze", "command": "close"}]}')
+
+    assert refusal(answer) == (400, "malformed_request")
+    assert "'command'" in answer.json()["detail"]
+
+
+def test_a_long_object_with_a_name_twice_is_refused_in_no_time(api: Caller) -> None:
+    names = b",".join(b'"%d":0' % number for number in range(400_000))
+
+    answer = api.post("/batches", b"{" + names + b',"399999":0}')
+
+    assert refusal(answer) == (400, "malformed_request")
+
+
+def test_an_oversized_number_is_a_field_error(api: Caller, bank: Bank) -> None:
+    account_id = api.open()
+    before = bank.footprint()
+
+    answer = api.post(f"/accounts/{account_id}/deposits", b'{"amount": 1e999, "currency": "EUR"}')
+
+    assert answer.status_code == 400
+    assert bank.footprint() == before
+
+
+def test_a_body_beyond_the_limit_is_refused(api: Caller, bank: Bank) -> None:
+    account_id = api.open()
+    before = bank.footprint()
+    padding = b" " * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+    answer = api.post(f"/accounts/{account_id}/deposits", b'{"amount": "1.00", "currency": "EUR"}' + padding)
+
+    assert refusal(answer) == (413, "payload_too_large")
+    assert bank.footprint() == before
+
+
+def test_a_body_in_chunks_is_refused_rather_than_taken_for_none(api: Caller, bank: Bank) -> None:
+    account_id = api.open()
+    before = bank.footprint()
+
+    answer = api.post(f"/accounts/{account_id}/freeze", Transfer_Encoding="chunked")
+
+    assert refusal(answer) == (400, "malformed_request")
+    assert bank.footprint() == before
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "x"])
+def test_another_media_type_is_refused(api: Caller, bank: Bank, media_type: str) -> None:
+    account_id = api.open()
+    before = bank.footprint()
+
+    answer = api.post(
+        f"/accounts/{account_id}/deposits", b'{"amount": "1.00", "currency": "EUR"}', Content_Type=media_type
+    )
+
+    assert refusal(answer) == (415, "unsupported_media_type")
+    assert bank.footprint() == before

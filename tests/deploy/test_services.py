@@ -1,0 +1,113 @@
+"""What is deployed runs commands that exist, with settings that exist, and is sound as far as can be told without
+starting it."""
+
+import configparser
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from ops.conf import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+NOT_SETTINGS = {"HOST", "PROMETHEUS_MULTIPROC_DIR"}
+"""Variables of gunicorn's configuration and of the metrics library."""
+
+
+def unit(path: Path) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(path)
+    return parser
+
+
+def compose() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    return content
+
+
+def test_the_three_services_of_the_guide_are_there() -> None:
+    names = {path.stem for path in UNITS}
+    assert {"banking-es-event-store", "banking-es-kafka-processor", "banking-es-cache-service"} <= names
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_runs_a_command_that_exists_and_is_hardened(path: Path) -> None:
+    service = unit(path)["Service"]
+    if match := re.search(r"manage\.py (\w+)", service["ExecStart"]):
+        assert match.group(1) in get_commands()
+        assert (service["Type"], service["WatchdogSec"]) == ("notify", "60")
+    assert service["User"] == "banking-es"
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is in the package systemd")
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_accepts_the_unit(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text().replace("/opt/banking-es/.venv/bin/python", "/bin/true"))
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True, timeout=30, check=False
+    )
+    complaints = [line for line in checked.stderr.splitlines() if path.name in line]
+    assert (checked.returncode, complaints) == (0, [])
+
+
+def test_compose_starts_what_the_units_start() -> None:
+    services = compose()["services"]
+    started = {" ".join(map(str, service.get("command", []))) for service in services.values()}
+    for path in UNITS:
+        if path.stem == "banking-es-projector":  # the processor's part, with Kafka
+            continue
+        command = re.search(r"(manage\.py \w+|celery -A bankes \w+|gunicorn)", unit(path)["Service"]["ExecStart"])
+        assert command is not None
+        if command.group(1) != "gunicorn":
+            assert any(command.group(1) in " ".join(entry.split()) for entry in started), command.group(1)
+    assert '"gunicorn"' in (ROOT / "Dockerfile").read_text()
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    known = {name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    for name, service in compose()["services"].items():
+        if service.get("build"):
+            assert set(service["environment"]) <= known, name
+
+
+def test_only_the_web_server_is_reachable_and_only_from_this_machine() -> None:
+    ports = {name: service["ports"] for name, service in compose()["services"].items() if "ports" in service}
+    assert ports == {"web": ["127.0.0.1:3000:3000"]}
+
+
+def test_the_image_holds_all_packages_and_no_secret() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = {line.split()[1] for line in lines if line.startswith("COPY")}
+    assert {"ops", "eventstore", "accounts", "bankes", "templates", "manage.py"} <= copied
+    for source in copied:
+        assert (ROOT / source).exists()
+    assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_secrets_are_generated_once_and_kept_private(tmp_path: Path) -> None:
+    (tmp_path / "deploy/docker").mkdir(parents=True)
+    script = tmp_path / "deploy/docker/make-env.sh"
+    shutil.copy(ROOT / "deploy/docker/make-env.sh", script)
+
+    subprocess.run(["sh", str(script)], check=True, timeout=10, capture_output=True)
+    written = (tmp_path / ".env").read_text()
+    subprocess.run(["sh", str(script)], check=True, timeout=10, capture_output=True)
+
+    assert (tmp_path / ".env").read_text() == written
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    values = dict(line.split("=") for line in written.splitlines())
+    assert set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text())) == set(values)
+    assert len(set(values.values())) == len(values)
+    assert min(map(len, values.values())) == 64

@@ -1,0 +1,15 @@
+"""Scopes: what keys may be good for, registered by the floors that check them."""
+
+import pytest
+
+from ops.access.scopes import known_scopes
+
+
+def test_every_floor_has_registered_its_scopes() -> None:
+    assert {"ops", "accounts:read", "accounts:write", "accounts:admin", "payments:write"} <= set(known_scopes())
+    assert all(known_scopes().values()), "each says what it allows"
+
+
+def test_nobody_adds_one_past_the_registration() -> None:
+    with pytest.raises(TypeError):
+        known_scopes()["root"] = "everything"  # type: ignore[index]

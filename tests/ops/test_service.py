@@ -1,0 +1,90 @@
+"""A service tells systemd that it is ready and alive, from its own loop, and ends when it is asked to."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ops.service import StopRequest
+
+
+@pytest.fixture
+def systemd(tmp_path: Path):  # type: ignore[no-untyped-def]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.settimeout(5)
+        yield channel
+
+
+def heard(channel: socket.socket) -> list[str]:
+    channel.setblocking(False)
+    messages = []
+    while True:
+        try:
+            messages.append(channel.recv(100).decode())
+        except BlockingIOError:
+            return messages
+
+
+def test_the_first_turn_of_the_loop_says_ready_and_later_ones_alive(systemd: socket.socket) -> None:
+    stop = StopRequest(systemd.getsockname(), watchdog_seconds=0.03)
+    for _ in range(3):
+        assert not stop.is_set()
+        time.sleep(0.02)
+    assert heard(systemd) == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+
+
+def test_a_long_pause_does_not_look_like_death(systemd: socket.socket) -> None:
+    stop = StopRequest(systemd.getsockname(), watchdog_seconds=0.06)
+    assert not stop.wait(0.2)
+    assert heard(systemd).count("WATCHDOG=1") >= 5
+
+
+def test_a_loop_that_hangs_falls_silent_even_if_other_threads_go_on(systemd: socket.socket) -> None:
+    stop = StopRequest(systemd.getsockname(), watchdog_seconds=0.03)
+    stop.is_set()
+    heard(systemd)
+    thread = threading.Thread(target=lambda: [stop.is_set() or time.sleep(0.02) for _ in range(5)])
+    thread.start()
+    thread.join()
+    assert heard(systemd) == []
+
+
+def test_a_pause_ends_at_once_when_the_end_is_asked_for(systemd: socket.socket) -> None:
+    stop = StopRequest(systemd.getsockname(), watchdog_seconds=30)
+    threading.Timer(0.05, stop.request).start()
+    began = time.monotonic()
+    assert stop.wait(20)
+    assert time.monotonic() - began < 5
+    assert "STOPPING=1" in heard(systemd)
+
+
+def test_without_systemd_it_is_a_plain_event() -> None:
+    stop = StopRequest(None, None)
+    assert not stop.wait(0.01)
+    stop.request()
+    assert stop.is_set()
+    assert stop.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_projector_is_ready_alive_and_ends_cleanly(db: None, systemd: socket.socket, number: int) -> None:
+    environment = {**os.environ, "NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "300000"}
+    command = [sys.executable, "manage.py", "run_projections"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            systemd.settimeout(30)
+            assert systemd.recv(100) == b"READY=1"
+            assert systemd.recv(100) == b"WATCHDOG=1"
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
