@@ -84,7 +84,7 @@ SESSION_LIMITS = {
 }
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        "ENGINE": "django_prometheus.db.backends.postgresql",
+        "ENGINE": "ops.database",
         **CONFIG.database_parameters(),
         "CONN_MAX_AGE": 0,  # the pool keeps connections, not the thread
         "CONN_HEALTH_CHECKS": True,

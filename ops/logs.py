@@ -44,4 +44,8 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "psycopg.pool": {"level": "WARNING"},  # it tells of each connection lent
+            "django.security.DisallowedHost": {"handlers": [], "propagate": False},  # anyone may send a wrong Host
+        },
     }
