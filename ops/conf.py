@@ -53,7 +53,19 @@ class Settings(BaseSettings):
     # -- Redis
     redis_url: SecretStr = Field(description="redis://:password@host:port/0")
     redis_operation_timeout: int = Field(5, ge=1, le=60, description="Socket timeout of one Redis operation.")
-    redis_max_connections: int = Field(50, ge=1, le=1000, description="Most Redis connections of each process.")
+    redis_max_connections: int = Field(50, ge=1, le=1000, description="Most connections of each Redis pool.")
+    redis_min_connections: int = Field(5, ge=0, le=1000, description="Connections the cache opens at its first use.")
+
+    # -- cache
+    cache_default_ttl: int = Field(3600, ge=1, le=604_800, description="Longest life of a cached document.")
+    cache_max_size: int = Field(5000, ge=1, le=10_000_000, description="Most documents in a process's memory.")
+    cache_shard_count: int = Field(8, ge=1, le=1024, description="Parts of that memory, each with its own lock.")
+    cache_operation_timeout: int = Field(10, ge=1, le=300, description="Longest run of one cache operation.")
+    cache_redis_timeout_ms: int = Field(
+        100, ge=5, le=60_000, description="Longest wait of a read for the shared cache, milliseconds."
+    )
+    cache_warmup_batch_size: int = Field(50, ge=1, le=10_000, description="Documents warmed in one pipeline.")
+    cache_warmup_interval: int = Field(300, ge=1, le=86_400, description="Pause between two warm-ups.")
 
     # -- event store
     shard_count: int = Field(64, ge=1, le=1024, description="Shards of the event feed. Chosen once, then recorded.")
@@ -65,11 +77,76 @@ class Settings(BaseSettings):
     projection_batch_size: int = Field(1000, ge=1, le=50_000, description="Events a projection applies at once.")
     projection_poll_ms: int = Field(100, ge=10, le=60_000, description="Pause of an idle projector, milliseconds.")
 
-    # -- logs
-    log_level: LogLevel = "INFO"
-    log_format: Literal["console", "json"] = "console"
+    # -- Kafka
+    kafka_enabled: bool = Field(False, description="Read models follow Kafka; false: the feed in PostgreSQL.")
+    kafka_bootstrap_servers: str = Field("localhost:9092", description="Brokers to begin with, host:port, ...")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How brokers are spoken to. Without SASL or SSL anybody on the way can write."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_ssl_ca_location: str = Field("", description="File of the authority that signed the brokers' certificates.")
+    kafka_group_id: str = Field("banking-es-group", min_length=1, description="Consumer group of the read models.")
+    kafka_topic: str = Field("banking-es.events", min_length=1, description="Topic of the events.")
+    kafka_dead_letter_topic: str = Field(
+        "banking-es.dead-letters", min_length=1, description="Topic of what could not be applied or read."
+    )
+    kafka_replication_factor: int = Field(1, ge=1, le=15, description="Copies of each partition, for new topics.")
+    kafka_retention_hours: int = Field(
+        168, ge=1, le=87_600, description="How long a new topic keeps messages, hours. PostgreSQL keeps all events."
+    )
+    kafka_consumer_max_poll_records: int = Field(
+        250, ge=1, le=50_000, description="Most messages a consumer applies at once."
+    )
+    kafka_consumer_session_timeout_ms: int = Field(
+        30_000, ge=6000, le=300_000, description="Silence after which a consumer counts as dead, milliseconds."
+    )
+    kafka_consumer_max_poll_interval_ms: int = Field(
+        600_000, ge=6000, le=3_600_000, description="Longest work on one batch, milliseconds."
+    )
+    kafka_operation_timeout: int = Field(15, ge=1, le=300, description="Longest wait for an answer of the brokers.")
 
-    @field_validator("allowed_hosts", "csrf_trusted_origins", mode="before")
+    # -- webhooks
+    webhook_allow_http: bool = Field(False, description="Take http:// addresses too. Anybody on the way can read.")
+    webhook_allow_private_addresses: bool = Field(
+        False, description="Send to private networks and to this machine too, which a client could then probe."
+    )
+    webhook_allowed_ports: Annotated[list[int], NoDecode] = Field(
+        [443, 8443], description="Ports that a webhook's address may name, comma-separated."
+    )
+    webhook_ca_location: str = Field(
+        "", description="File of further authorities that may have signed receivers' certificates."
+    )
+    webhook_max_per_client: int = Field(20, ge=1, le=1000, description="Most webhooks of one API client.")
+    webhook_connect_timeout: int = Field(5, ge=1, le=60, description="Longest wait for a receiver's connection.")
+    webhook_timeout: int = Field(
+        10, ge=1, le=120, description="Longest wait for a receiver's answer, once connected."
+    )
+    webhook_lease: int = Field(60, ge=3, le=3600, description="Silence after which a delivery is tried by another.")
+    webhook_max_in_flight: int = Field(4, ge=1, le=1000, description="Most deliveries at once to one webhook.")
+    webhook_max_attempts: int = Field(15, ge=1, le=100, description="Tries of a delivery; 15 take about a day.")
+    webhook_pause_after: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Failures in a row after which a webhook is paused; 100 take about 8 hours.",
+    )
+    webhook_secret_overlap_hours: int = Field(
+        24, ge=0, le=720, description="How long a replaced secret still signs beside the new one, hours."
+    )
+    webhook_retention_days: int = Field(
+        30, ge=2, le=3650, description="How long deliveries are kept, sent or not, days."
+    )
+    webhook_poll_ms: int = Field(250, ge=10, le=60_000, description="Pause of an idle sender, milliseconds.")
+
+    # -- logs
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`console` for people, `json` for machines."
+    )
+
+    @field_validator("allowed_hosts", "csrf_trusted_origins", "webhook_allowed_ports", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -98,6 +175,14 @@ class Settings(BaseSettings):
     def _pool_bounds_in_order(self) -> "Settings":
         if self.pool_min_connections > self.pool_max_connections:
             raise ValueError("POOL_MIN_CONNECTIONS must not be above POOL_MAX_CONNECTIONS")
+        if self.redis_min_connections > self.redis_max_connections:
+            raise ValueError("REDIS_MIN_CONNECTIONS must not be above REDIS_MAX_CONNECTIONS")
+        return self
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_try(self) -> "Settings":
+        if self.webhook_lease <= self.webhook_connect_timeout + self.webhook_timeout:
+            raise ValueError("WEBHOOK_LEASE must be above WEBHOOK_CONNECT_TIMEOUT and WEBHOOK_TIMEOUT together")
         return self
 
     def database_parameters(self) -> dict[str, str | int]:
@@ -110,6 +195,11 @@ class Settings(BaseSettings):
             "HOST": parts.hostname or "",
             "PORT": parts.port or 5432,
         }
+
+    @property
+    def cache_redis_timeout(self) -> float:
+        """Seconds that one exchange of a read with Redis may take."""
+        return min(self.cache_redis_timeout_ms / 1000, self.redis_operation_timeout, self.cache_operation_timeout)
 
     def redis_database(self, number: int) -> str:
         """REDIS_URL with another database number: pools are keyed by URL, so each use has its own."""

@@ -39,6 +39,14 @@ PAGING = (
     OpenApiParameter("cursor", OpenApiTypes.STR, description="`next_cursor` of the page before."),
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": 50}),
 )
+MIN_VERSION = OpenApiParameter(
+    "min_version",
+    {"type": "integer", "minimum": 1},
+    description=(
+        "A version of the account that you have seen, such as that of your last command's answer. This answer is at "
+        "that version or a later one, comes sooner, and may lack what others did in the last seconds."
+    ),
+)
 
 
 def refuse_unknown_parameters(request: Request, *known: str) -> None:
@@ -93,9 +101,10 @@ class AccountDetail(ApiView):
         AccountSerializer,
         summary="Get an account",
         tag="accounts",
-        codes=(ErrorCode.ACCOUNT_NOT_FOUND,),
+        codes=(ErrorCode.VALIDATION_FAILED, ErrorCode.ACCOUNT_NOT_FOUND),
         parameters=(
             IF_NONE_MATCH,
+            MIN_VERSION,
             OpenApiParameter(
                 "ETag", OpenApiTypes.STR, OpenApiParameter.HEADER, response=["200", "304"], description="Its version."
             ),
@@ -103,8 +112,8 @@ class AccountDetail(ApiView):
         responses={304: OpenApiResponse(description="The account is still at that version.")},
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        refuse_unknown_parameters(request)
-        account = selectors.account(account_id, client_of(request).custodian)
+        refuse_unknown_parameters(request, "min_version")
+        account = selectors.account(account_id, client_of(request).custodian, at_least=_min_version(request))
         tag = etag(account.version)
         known = [known.removeprefix("W/") for known in parse_etags(request.headers.get("If-None-Match", ""))]
         if tag in known or known == ["*"]:
@@ -129,17 +138,30 @@ class AccountBalance(ApiView):
                 OpenApiTypes.DATETIME,
                 description="RFC 3339 with an offset, not in the future: what had been recorded until then counts.",
             ),
+            MIN_VERSION,
         ),
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        refuse_unknown_parameters(request, "at")
+        refuse_unknown_parameters(request, "at", "min_version")
         custodian = client_of(request).custodian
+        min_version = _min_version(request)
         if "at" in request.query_params:
+            if min_version is not None:
+                raise Refusal(ErrorCode.VALIDATION_FAILED, "It has no meaning beside at.", field="min_version")
             moment = _moment(request.query_params["at"])
             state = selectors.account_at(account_id, moment, custodian)
             return Response(BalanceSerializer(state, context={"as_of": moment}).data)
-        account = selectors.account(account_id, custodian)
+        account = selectors.account(account_id, custodian, at_least=min_version)
         return Response(BalanceSerializer(account, context={"as_of": timezone.now()}).data)
+
+
+def _min_version(request: Request) -> int | None:
+    text = request.query_params.get("min_version")
+    if text is None:
+        return None
+    if re.fullmatch(r"[1-9][0-9]{0,17}", text):
+        return int(text)
+    raise Refusal(ErrorCode.VALIDATION_FAILED, "Write a version, such as 3: digits, from 1 up.", field="min_version")
 
 
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")

@@ -1,0 +1,144 @@
+"""Accounts in the tiered cache: what is kept of one, how it is loaded, and which are used most.
+
+Why a read cannot show the past is argued in `ops.cache`; here is the `load` that the argument rests on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import connection
+
+from accounts.domain.account import Status
+from ops.cache.documents import Codec, Document
+from ops.cache.popularity import Popularity
+from ops.cache.tiered import TieredCache
+from ops.cache.wiring import tiered_cache
+from ops.conf import get_settings
+
+SCHEMA = "account/1"
+"""Raise the number when `AccountView` gains, loses or redefines a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """A row of `accounts` as it was at `version`. Money in minor units of `currency`; times are aware, in UTC."""
+
+    id: UUID
+    owner: str
+    currency: str
+    product: str
+    custodian: str
+    overdraft_limit: int
+    status: Status
+    balance: int
+    held: int
+    version: int
+    opened_at: datetime
+    updated_at: datetime
+
+    @property
+    def available(self) -> int:
+        """What may be spent now: balance and overdraft less what is held."""
+        return self.balance + self.overdraft_limit - self.held
+
+
+_COLUMNS = ", ".join(field.name for field in fields(AccountView))
+_STAMP = "xmin::text"
+"""The transaction that wrote the row as it is: it differs also after a repair that left the version alone."""
+
+
+def account(account_id: UUID, *, at_least: int | None = None) -> AccountView | None:
+    """The account as it is now; None if there is none.
+
+    With `at_least`, a version that the caller has seen, the account at that version or a later one, which may be
+    some seconds old and mostly costs PostgreSQL nothing.
+    """
+    key = str(account_id)
+    if connection.in_atomic_block:  # sees what the transaction itself has changed: nobody else may be shown that
+        document = load(key, None)
+    elif at_least is None:
+        document = accounts_cache().get(key)
+    else:
+        document = accounts_cache().get_at_least(key, at_least)
+    if document is None:
+        return None
+    popularity().note(key)
+    return document.value
+
+
+@lru_cache(maxsize=1)
+def accounts_cache() -> TieredCache[AccountView]:
+    """The cache of this process."""
+    return tiered_cache("account", codec=CODEC, load=load)
+
+
+@lru_cache(maxsize=1)
+def popularity() -> Popularity[AccountView]:
+    """Which accounts are read most, by all processes."""
+    return Popularity(accounts_cache().shared, most=get_settings().cache_max_size)
+
+
+def load(key: str, known: Document[AccountView] | None) -> Document[AccountView] | None:
+    """From the row in PostgreSQL: `known` itself, when a narrow look shows that the row is still the same."""
+    if known is not None and known.stamp:
+        row = _execute(f"SELECT version, {_STAMP} FROM accounts WHERE id = %s", key).fetchone()
+        if row is None:
+            return None
+        if row == (known.version, known.stamp):
+            return known
+    row = _execute(f"SELECT {_STAMP}, {_COLUMNS} FROM accounts WHERE id = %s", key).fetchone()
+    return None if row is None else _document(row)
+
+
+def load_many(keys: Sequence[str]) -> dict[str, Document[AccountView]]:
+    """The accounts that exist among `keys`, in one statement."""
+    rows = _execute(f"SELECT {_STAMP}, {_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])", list(keys)).fetchall()
+    documents = map(_document, rows)
+    return {str(document.value.id): document for document in documents}
+
+
+def _execute(statement: str, parameter: object) -> psycopg.Cursor[Any]:
+    """A prepared statement on Django's connection: a read is short, and planning it would be half of its cost."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return psycopg.Cursor(connection.connection).execute(statement, (parameter,), prepare=True, binary=True)
+
+
+def _document(row: Sequence[Any]) -> Document[AccountView]:
+    stamp, *values = row
+    named = dict(zip((field.name for field in fields(AccountView)), values, strict=True))
+    view = AccountView(**named | {"status": Status(named["status"])})
+    return Document(view.version, view, stamp)
+
+
+def _dump(view: AccountView) -> dict[str, Any]:
+    """JSON-ready."""
+    return {field.name: _plain(getattr(view, field.name)) for field in fields(view)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _load(data: dict[str, Any]) -> AccountView:
+    """What `_dump` made; ValueError, TypeError or KeyError for anything else."""
+    for field in fields(AccountView):
+        if not isinstance(data[field.name], int if field.type is int else str):
+            raise TypeError(f"{field.name} is {data[field.name]!r}")
+    converted = {
+        "id": UUID(data["id"]),
+        "status": Status(data["status"]),
+        "opened_at": datetime.fromisoformat(data["opened_at"]),
+        "updated_at": datetime.fromisoformat(data["updated_at"]),
+    }
+    return AccountView(**data | converted)
+
+
+CODEC = Codec(SCHEMA, dump=_dump, load=_load)

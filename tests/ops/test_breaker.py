@@ -1,0 +1,154 @@
+"""A circuit breaker leaves alone what keeps failing, and tries it again without making a caller wait."""
+
+import threading
+import time
+
+import pytest
+from prometheus_client import REGISTRY
+
+from ops.breaker import CircuitBreaker, CircuitOpen, State
+from tests.threads import together
+
+
+class Service:
+    """Fails while it is down; hangs on its event while that is not set."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.calls = 0
+        self.answering = threading.Event()
+        self.answering.set()
+
+    def call(self) -> str:
+        self.calls += 1
+        self.answering.wait(10)
+        if self.down:
+            raise ConnectionError("down")
+        return "answer"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(service: Service, clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(
+        "a-test", on=(ConnectionError,), probe=service.call, failures=3, window=10, pause=2, clock=clock
+    )
+
+
+def fail(breaker: CircuitBreaker, service: Service, times: int = 1) -> None:
+    service.down = True
+    for _ in range(times):
+        with pytest.raises(ConnectionError):
+            breaker.call(service.call)
+
+
+def until(state: State, breaker: CircuitBreaker) -> None:
+    deadline = time.monotonic() + 5
+    while breaker.state is not state and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert breaker.state is state
+
+
+def test_it_opens_after_some_failures_within_the_window_and_then_calls_nothing(
+    breaker: CircuitBreaker, service: Service
+) -> None:
+    fail(breaker, service, 2)
+    assert breaker.state is State.CLOSED
+    fail(breaker, service)
+    assert breaker.state is State.OPEN
+
+    calls = service.calls
+    with pytest.raises(CircuitOpen):
+        breaker.call(service.call)
+    assert service.calls == calls
+
+
+def test_failures_that_are_further_apart_than_the_window_do_not_open_it(
+    breaker: CircuitBreaker, service: Service, clock: Clock
+) -> None:
+    for _ in range(10):
+        fail(breaker, service)
+        clock.now += 5.1
+    assert breaker.state is State.CLOSED
+
+
+def test_answers_in_between_do_not_hide_that_it_fails_often(breaker: CircuitBreaker, service: Service) -> None:
+    for _ in range(3):
+        assert breaker.state is State.CLOSED
+        service.down = False
+        breaker.call(service.call)
+        fail(breaker, service)
+    assert breaker.state is State.OPEN
+
+
+def test_an_error_that_is_an_answer_is_no_failure(breaker: CircuitBreaker) -> None:
+    for _ in range(10):
+        with pytest.raises(ValueError, match="invalid"):
+            breaker.call(lambda: int("x"))
+    assert breaker.state is State.CLOSED
+
+
+def test_after_the_pause_one_probe_closes_it_or_opens_it_again(
+    breaker: CircuitBreaker, service: Service, clock: Clock
+) -> None:
+    fail(breaker, service, 3)
+
+    clock.now += 2
+    with pytest.raises(CircuitOpen):
+        breaker.call(service.call)
+    until(State.OPEN, breaker)  # the probe failed
+
+    service.down = False
+    clock.now += 2
+    with pytest.raises(CircuitOpen):
+        breaker.call(service.call)
+    until(State.CLOSED, breaker)
+    assert breaker.call(service.call) == "answer"
+
+
+def test_no_caller_waits_for_the_probe_of_something_that_hangs_and_there_is_only_one(
+    breaker: CircuitBreaker, service: Service, clock: Clock
+) -> None:
+    fail(breaker, service, 3)
+    calls = service.calls
+    service.answering.clear()
+    clock.now += 2
+
+    def turned_away() -> float:
+        began = time.monotonic()
+        with pytest.raises(CircuitOpen):
+            breaker.call(service.call)
+        return time.monotonic() - began
+
+    waits = together([turned_away] * 16)
+
+    assert max(waits) < 1
+    assert breaker.state is State.HALF_OPEN
+    assert service.calls == calls + 1
+    service.down = False
+    service.answering.set()
+    until(State.CLOSED, breaker)
+
+
+def test_its_state_is_a_metric(breaker: CircuitBreaker, service: Service) -> None:
+    before = REGISTRY.get_sample_value("circuit_breaker_opened_total", {"breaker": "a-test"}) or 0
+    assert REGISTRY.get_sample_value("circuit_breaker_state", {"breaker": "a-test"}) == State.CLOSED
+    fail(breaker, service, 3)
+    assert REGISTRY.get_sample_value("circuit_breaker_state", {"breaker": "a-test"}) == State.OPEN
+    assert REGISTRY.get_sample_value("circuit_breaker_opened_total", {"breaker": "a-test"}) == before + 1
