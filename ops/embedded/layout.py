@@ -2,6 +2,7 @@
 
 var/postgres       the database cluster            var/secrets.json   generated passwords, 0600
 var/redis          broker and cache                var/ports.json     ports of the last start
+var/kafka          the broker's files              var/kafka-jars     its programs, from Maven
 var/static         collected static files          var/running.json   exists while the bank is up
 var/prometheus     metrics of the processes        var/run/           who was started, to find leftovers
 var/test-*         throw-away servers of a test    var/log/           output of pip

@@ -43,9 +43,9 @@ class Log:
 
     def flush(self, seconds: float = 1.0) -> None:
         """Wait until what was said so far is written, at most `seconds`."""
-        finished = threading.Event()
-        threading.Thread(target=lambda: (self._lines.join(), finished.set()), daemon=True).start()
-        finished.wait(seconds)
+        waiting = threading.Thread(target=self._lines.join, daemon=True)
+        waiting.start()
+        waiting.join(seconds)
 
     def close(self, seconds: float = 1.0) -> None:
         """Write what is left, giving up on a stuck terminal after `seconds`."""

@@ -15,13 +15,16 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return _bind_error(host, port) is None
 
 
-def kept_or_free(last: int | None) -> int:
-    """The port of the last start when nobody took it meanwhile, else one that the kernel picks."""
-    if last and is_free(last):
+def kept_or_free(last: int | None, *taken: int) -> int:
+    """The port of the last start when nobody took it meanwhile, else one that the kernel picks; never `taken`."""
+    if last and last not in taken and is_free(last):
         return last
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
 
 
 def web_address(environment: Mapping[str, str]) -> tuple[str, int]:

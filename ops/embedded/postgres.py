@@ -14,7 +14,7 @@ from ops.embedded.binaries import Binaries
 from ops.embedded.errors import Refusal, disk_is_full
 from ops.embedded.layout import ROOT, check_space, make_directory, write_private
 from ops.embedded.ports import LOOPBACK
-from ops.embedded.privileges import check_reach, give
+from ops.embedded.privileges import check_reach, give, open_way
 from ops.embedded.processes import Account, ChildSpec, end, wrapped
 from ops.embedded.secrets import Secrets
 
@@ -68,10 +68,13 @@ class Cluster:
         Raises:
             Refusal: the directory cannot be reached or made.
         """
-        check_reach(self._make_reachable(), self._binaries["postgres"], self._account)
-        if not self.directory.exists():
-            self._create(password)
-        give(self.directory, self._account)
+        place = self._place_of_work()
+        check_reach(place, self._binaries["postgres"], self._account)
+        if self.directory.exists():
+            place.rmdir()
+            give(self.directory, self._account)
+        else:
+            self._create(place, password)
         _end_leftover(self.directory)
         self._write_configuration(port)
 
@@ -88,21 +91,20 @@ class Cluster:
             directory=Path("/"),
         )
 
-    def _make_reachable(self) -> Path:
-        """A directory beside the data that belongs to the account, made to try whether the account gets there."""
-        place = make_directory(self.directory.with_name(self.directory.name + ".new"))
-        give(place, self._account)
+    def _place_of_work(self) -> Path:
+        """An empty directory beside the data that belongs to the account: what initdb fills, and what shows
+        whether the account can get there."""
+        open_way(self.directory, self._account)
+        place = self.directory.with_name(self.directory.name + ".new")
+        shutil.rmtree(place, ignore_errors=True)
+        give(make_directory(place), self._account)
         return place
 
-    def _create(self, password: str) -> None:
-        """Run initdb beside the final place and move the result there, so that half a cluster never counts."""
-        check_space(self.directory.parent, "a new database")
-        place = self.directory.with_name(self.directory.name + ".new")
+    def _create(self, place: Path, password: str) -> None:
+        """Run initdb in `place` and move the result to where it belongs, so that half a cluster never counts."""
+        check_space(place, "a new database")
         password_file = place.with_name("postgres.password")
-        shutil.rmtree(place, ignore_errors=True)
-        make_directory(place)
         write_private(password_file, password + "\n")
-        give(place, self._account)
         give(password_file, self._account)
         choices = ["--username=" + SUPERUSER, "--encoding=UTF8", "--auth=scram-sha-256", "--data-checksums"]
         choices += ["--locale=C", f"--lc-ctype={_character_type()}", f"--pwfile={password_file}"]
@@ -144,18 +146,40 @@ def url(role: str, password: str, port: int, database: str) -> str:
 
 
 def answers(address: str) -> bool:
-    """Whether the server at this URL accepts connections."""
+    """Whether the server at this URL accepts connections.
+
+    Raises:
+        Refusal: it does, but not with this password.
+    """
     try:
         psycopg.connect(address, connect_timeout=2).close()
-    except psycopg.OperationalError:
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise Refusal(
+                "The passwords in var/secrets.json are not those of the data in var/postgres: put the file back from "
+                "a copy, or move var/postgres away to begin an empty bank."
+            ) from None
         return False
     return True
 
 
 def prepare_database(port: int, secrets: Secrets, database: str) -> None:
-    """Create the database where it is missing, apply deploy/roles.sql, and set the roles' passwords."""
+    """Create the database where it is missing, apply deploy/roles.sql, and set the roles' passwords.
+
+    Raises:
+        Refusal: PostgreSQL could not do it.
+    """
+    try:
+        _create_and_grant(port, secrets, database)
+    except psycopg.Error as error:
+        if disk_is_full([str(error)]):
+            raise Refusal("The disk is full: free some space and run make again.") from None
+        raise Refusal(f"PostgreSQL could not set up the database {database}: {error}") from None
+
+
+def _create_and_grant(port: int, secrets: Secrets, database: str) -> None:
     with psycopg.connect(url(SUPERUSER, secrets.postgres, port, "postgres"), autocommit=True) as connection:
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
     with psycopg.connect(url(SUPERUSER, secrets.postgres, port, database)) as connection:
@@ -172,44 +196,51 @@ def _set_password(connection: psycopg.Connection, role: str, password: str) -> N
 
 def _character_type() -> str:
     """C.UTF-8 where the machine has it, so that upper and lower case work beyond ASCII; order is by bytes."""
-    known = (
-        subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False)
-        if shutil.which("locale")
-        else None
-    )
-    return "C.UTF-8" if known and {"C.UTF-8", "C.utf8"} & set(known.stdout.split()) else "C"
+    if not shutil.which("locale"):
+        return "C"
+    known = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False).stdout.split()
+    return "C.UTF-8" if {"C.UTF-8", "C.utf8"} & set(known) else "C"
 
 
 def _end_leftover(directory: Path) -> None:
     """End a server that a killed launcher left on this directory, and clear away a lock file without a server.
 
-    A server is ours when it works in this very directory. A process that merely got the same id after a
-    crash or a reboot is left alone; the lock file then is stale, and PostgreSQL itself could not tell.
+    A process is ours when it is a PostgreSQL that works in this very directory. One that merely got the id in
+    the lock file, after a crash or a reboot, is left alone: the lock file is stale, which PostgreSQL itself
+    could not tell. No new server may start while a process of the old one lives.
     """
     lock_file = directory / "postmaster.pid"
-    try:
-        pid = int(lock_file.read_text(encoding="ascii").split()[0])
-    except (FileNotFoundError, IndexError, ValueError):
-        return
-    if _works_in(pid, directory):
-        end({"postgres": pid})
-        _wait_for_backends(directory)
+    leftovers = _servers_in(directory)
+    main = _first_number(lock_file)
+    if main in leftovers:
+        end({"postgres": main})
+    _wait_until_gone(directory)
     lock_file.unlink(missing_ok=True)
 
 
-def _works_in(pid: int, directory: Path) -> bool:
+def _first_number(lock_file: Path) -> int:
     try:
-        return os.readlink(f"/proc/{pid}/cwd") == str(directory.resolve())
+        return int(lock_file.read_text(encoding="ascii").split()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return 0
+
+
+def _servers_in(directory: Path) -> set[int]:
+    place = str(directory.resolve())
+    return {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_server(pid, place)}
+
+
+def _is_server(pid: int, place: str) -> bool:
+    try:
+        works_in, program = os.readlink(f"/proc/{pid}/cwd"), os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return False
+    return works_in == place and Path(program.removesuffix(" (deleted)")).name == "postgres"
 
 
-def _wait_for_backends(directory: Path, seconds: float = 5.0) -> None:
-    """Processes of a killed server notice its end within a moment; a new one must not start before."""
+def _wait_until_gone(directory: Path, seconds: float = 5.0) -> None:
+    """The processes of a killed server notice its end within a moment; those that do not are killed."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not any(
-            _works_in(int(entry.name), directory) for entry in Path("/proc").iterdir() if entry.name.isdigit()
-        ):
-            return
+    while (pids := _servers_in(directory)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    end({f"backend {pid}": pid for pid in pids}, seconds=1.0)

@@ -1,6 +1,7 @@
 """A child process: how it is started, what it said last, how it is stopped, and how leftovers are found."""
 
 import collections
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ops.embedded.errors import DISK_FULL
 from ops.embedded.layout import ROOT, make_directory
 from ops.embedded.log import LONGEST_LINE, Log
 
@@ -72,6 +74,9 @@ class Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal reaches the launcher alone, which stops in order
         )
+        self.lacks_space = False
+        """Set when it writes that the disk is full, reset by whoever passes that on."""
+        self._swept = False
         self._last_lines: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
         self._reader = threading.Thread(target=self._pump, args=(log,), name=spec.name, daemon=True)
         self._reader.start()
@@ -82,6 +87,7 @@ class Child:
             text = raw.decode("utf-8", errors="replace").rstrip()
             if text:
                 self._last_lines.append(text)
+                self.lacks_space = self.lacks_space or DISK_FULL in text
                 log.line(self.spec.name, text)
 
     @property
@@ -98,11 +104,15 @@ class Child:
             self.process.send_signal(number)
 
     def kill_group(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send to the child and whatever it started; the group may live on after its first process."""
-        try:
-            os.killpg(self.process.pid, number)
-        except (ProcessLookupError, PermissionError):
+        """Send to the child and whatever it started; the group may live on after its first process.
+
+        Once that has ended this works one more time only, since its number may then be somebody else's.
+        """
+        if self._swept:
             return
+        self._swept = not self.running
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
 
     def last_words(self) -> list[str]:
         """The last lines it wrote, complete once it has ended."""

@@ -32,7 +32,7 @@ maxmemory-policy volatile-lru
 databases 16
 daemonize no
 logfile ""
-loglevel notice
+loglevel warning
 """
 
 

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from ops.embedded.layout import read_json, write_json
 
-BYTES = 32
+BYTES = 48
 
 
 @dataclass(frozen=True, repr=False)
 class Secrets:
-    """One password for each database role and for Redis, and Django's signing key."""
+    """One password for each database role, for Redis and for Kafka, and Django's signing key."""
 
     postgres: str
     banking_es_owner: str
     banking_es_app: str
     redis: str
+    kafka: str
     secret_key: str
 
 

@@ -45,16 +45,18 @@ class Patience:
 
     def pause(self, deaths: int) -> float:
         """How long to wait before the restart that follows this many quick deaths in a row."""
-        return min(self.first * 2 ** max(deaths - 1, 0), self.longest)
+        return min(self.first * 2.0 ** max(deaths - 1, 0), self.longest)
 
 
 @dataclass
 class _Seat:
-    """One child's place: who sits in it, how often it died quickly in a row, when it is filled again."""
+    """One child's place: who sits in it, how often it died quickly in a row, when it is filled again, and
+    until when a full disk is not mentioned again (both by the monotonic clock)."""
 
     child: Child
     deaths: int = 0
     restart_at: float | None = None
+    quiet_until: float = 0.0
 
 
 class Supervisor:
@@ -109,6 +111,12 @@ class Supervisor:
                 self._look_at(seat)
             time.sleep(TICK)
 
+    def check_all_running(self) -> None:
+        """Raises Refusal when a child died; for servers that nobody restarts."""
+        for seat in self._seats.values():
+            if not seat.child.running:
+                raise self._farewell(seat.child, f"died meanwhile ({_cause(seat.child)})")
+
     def stop(self) -> None:
         """End all children: those with the earliest `stop_by` first. Returns when none is left."""
         began = time.monotonic()
@@ -120,12 +128,21 @@ class Supervisor:
     def _look_at(self, seat: _Seat) -> None:
         child = seat.child
         if child.running:
+            self._tell_of_full_disk(seat)
             return
         if seat.restart_at is None:
             self._note_death(seat)
         elif time.monotonic() >= seat.restart_at:
             seat.child = self._spawn(child.spec)
             seat.restart_at = None
+
+    def _tell_of_full_disk(self, seat: _Seat) -> None:
+        """A server that is refused space goes on and fails requests, so the person is told, once a minute."""
+        now = time.monotonic()
+        if seat.child.lacks_space and now > seat.quiet_until:
+            self._log.line("launcher", f"{seat.child.spec.name} says that the disk is full: free some space now")
+            seat.child.lacks_space = False
+            seat.quiet_until = now + 60
 
     def _note_death(self, seat: _Seat) -> None:
         child = seat.child

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import venv
 
-from ops.embedded.errors import DISK_FULL, Refusal
+from ops.embedded.errors import DISK_FULL, Refusal, Stopped
 from ops.embedded.layout import (
     PYTHON,
     REQUIREMENTS,
@@ -27,6 +27,8 @@ from ops.embedded.layout import (
 )
 
 MARKER = VENV / "installed.json"
+UNFINISHED = "unfinished"
+CANCELLED = "Operation cancelled by user"
 MISSING_PACKAGE = re.compile(r"(?:No matching distribution found for|that satisfies the requirement) ([\w.-]+)")
 UNREACHABLE_PACKAGE = re.compile(r"/simple/([\w.-]+)/")
 WRONG_HASH = re.compile(r"DO NOT MATCH THE HASHES.*?\n\s+([\w.-]+==[\w.]+)", re.DOTALL)
@@ -46,13 +48,12 @@ def ensure(*locks: str) -> None:
     if not _outdated(locks):
         return
     with turn("venv"):
-        outdated = _outdated(locks)
-        if not outdated:
+        if not _outdated(locks):
             return
         check_space(ROOT, "the virtual environment")
-        if not _has_working_pip():
+        if not _is_usable():
             _create()
-        for lock in outdated:
+        for lock in _outdated(locks):
             _install(lock)
 
 
@@ -62,19 +63,24 @@ def lock_hash(lock: str) -> str:
 
 
 def _outdated(locks: tuple[str, ...]) -> list[str]:
-    installed = read_json(MARKER) if PYTHON.exists() else {}
+    installed = read_json(MARKER)
+    if not PYTHON.exists() or UNFINISHED in installed:
+        return list(locks)
     return [lock for lock in locks if installed.get(lock) != lock_hash(lock)]
 
 
-def _has_working_pip() -> bool:
-    """A virtual environment whose Python was removed, is too old, or that was made only in part, has none."""
-    if not PYTHON.exists():
+def _is_usable() -> bool:
+    """Whether packages can be added. Not when its Python was removed or is too old, nor when it was made only in
+    part; nor when pip was interrupted in it, since a package may then be there in part."""
+    if not PYTHON.exists() or UNFINISHED in read_json(MARKER):
         return False
     question = "import pip, sys; sys.exit(sys.version_info < (3, 11))"
     return subprocess.run([PYTHON, "-c", question], capture_output=True, check=False).returncode == 0
 
 
 def _create() -> None:
+    if runs_inside():
+        raise Refusal("The virtual environment .venv is not complete: run make again, which makes it anew.")
     missing = [module for module in ("venv", "ensurepip") if importlib.util.find_spec(module) is None]
     if missing:
         raise Refusal(
@@ -97,14 +103,19 @@ def _install(lock: str) -> None:
     count = len(re.findall(r"^[a-z0-9]", (REQUIREMENTS / f"{lock}.txt").read_text(encoding="utf-8"), re.MULTILINE))
     print(f"Installing {count} packages of requirements/{lock}.txt (once; may take a minute) ...", flush=True)
     report = make_directory(VAR / "log") / "pip.log"
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--progress-bar=off"]
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--progress-bar=off"]
     lock_file = f"requirements/{lock}.txt"
     rules = ["--require-hashes", "--only-binary=:all:", "--retries=2", "-r", lock_file]
+    installed = read_json(MARKER)
+    write_json(MARKER, installed | {UNFINISHED: lock})
     with report.open("wb") as output:
         result = subprocess.run([*pip, *rules], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False)
     if result.returncode:
-        raise Refusal(explain_pip(report.read_text(encoding="utf-8", errors="replace"), lock_file))
-    write_json(MARKER, read_json(MARKER) | {lock: lock_hash(lock)})
+        said = report.read_text(encoding="utf-8", errors="replace")
+        if CANCELLED in said:  # Ctrl-C reached pip as well
+            raise Stopped
+        raise Refusal(explain_pip(said, lock_file))
+    write_json(MARKER, installed | {lock: lock_hash(lock)})
 
 
 def explain_pip(report: str, lock_file: str) -> str:

@@ -1,0 +1,76 @@
+# The commands of bankes. They need Python 3.11 or newer and nothing else; `make help` lists them.
+
+PYTHON ?= python3
+LAUNCH = $(PYTHON) -m ops.embedded
+TOOL = .venv/bin/python -m
+
+.PHONY: help run test faults bench kafka-jars manage lint format lock audit
+
+help:
+	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
+	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
+	@echo 'make faults                  kill -9 of relays, consumers and broker under load, tens of times (KILLS=40 SEED=1)'
+	@echo 'make bench                   figures of relay and consumers beside bare Kafka clients (EVENTS=100000 ROUNDS=3)'
+	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
+	@echo 'make lint                    formatting, types, import rules, migrations, deployment checks'
+	@echo 'make format                  put the code into the format that lint asks for'
+	@echo 'make lock                    bring requirements/*.txt up to requirements/*.in (ARGS=--upgrade: newest versions)'
+	@echo 'make audit                   look for known vulnerabilities in the locked packages'
+	@echo
+	@echo 'PYTHON=python3.12            the Python to use'
+	@echo 'HOST=0.0.0.0 PORT=3001       where the web server listens'
+	@echo 'DATABASE_URL, REDIS_URL      servers of your own instead of private ones (DATABASE_OWNER_URL migrates)'
+	@echo 'BANKES_POSTGRES=wheel        pass over the PostgreSQL of the machine'
+
+run:
+	@exec $(LAUNCH) run
+
+test:
+	@exec $(LAUNCH) test -- $(ARGS)
+
+faults:
+	@KILLS=$${KILLS:-40} exec $(LAUNCH) test -- tests/faults -s $(ARGS)
+
+bench:
+	@exec $(LAUNCH) shell -- python -m tests.benchmarks.kafka
+
+# After a change of deploy/kafka/pom.xml: write down what Maven brings now.
+kafka-jars:
+	rm -rf var/kafka-jars.new
+	mvn -B -q --strict-checksums -f deploy/kafka/pom.xml dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory=$(CURDIR)/var/kafka-jars.new
+	cd var/kafka-jars.new && sha256sum *.jar > ../../deploy/kafka/jars.sha256
+	rm -rf var/kafka-jars.new
+
+manage:
+	@exec $(LAUNCH) manage -- $(ARGS)
+
+lint:
+	@$(LAUNCH) venv
+	$(TOOL) ruff check .
+	$(TOOL) ruff format --check .
+	@SECURE_COOKIES=true $(LAUNCH) shell -- sh -ec '\
+		set -x; \
+		python -m mypy; \
+		lint-imports; \
+		python manage.py makemigrations --check --dry-run; \
+		python manage.py check --deploy --fail-level WARNING'
+
+format:
+	@$(LAUNCH) venv
+	$(TOOL) ruff check --fix .
+	$(TOOL) ruff format .
+
+# base first: the others are held to what it chose, since all share one virtual environment.
+lock:
+	@$(LAUNCH) venv
+	cd requirements && for name in base dev postgres redis; do \
+		$(CURDIR)/.venv/bin/python -m uv pip compile $(ARGS) --python-version 3.11 -q --generate-hashes \
+			--no-emit-index-url --no-header --no-annotate -o $$name.txt $$name.in || exit 1; \
+	done
+
+audit:
+	@$(LAUNCH) venv
+	for name in base dev postgres redis; do \
+		$(TOOL) pip_audit --require-hashes --disable-pip -r requirements/$$name.txt || exit 1; \
+	done
