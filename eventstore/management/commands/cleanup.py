@@ -8,10 +8,14 @@ from eventstore.cleanup import cleanup
 
 
 class Command(BaseCommand):
-    help = "Removes idempotency records past their retention and superseded snapshots. Events are never removed."
+    help = (
+        "Removes idempotency records and webhook deliveries past their retention, and superseded snapshots. "
+        "Events are never removed."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         report = cleanup()
         self.stdout.write(
-            f"Removed {report.idempotency_records} idempotency records and {report.snapshots} snapshots."
+            f"Removed {report.idempotency_records} idempotency records, {report.snapshots} snapshots and "
+            f"{report.webhook_deliveries} webhook deliveries."
         )

@@ -1,0 +1,227 @@
+"""Applies the events of a topic to the read models: one member of the consumer group.
+
+Messages are taken as they come, applied to each read model in one transaction with its checkpoints, and only then
+are their offsets committed. The offsets save time at the next start; what was applied, the checkpoints say.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from django.db import InterfaceError, OperationalError, connection
+
+from eventstore import feed
+from eventstore.kafka import clients
+from eventstore.kafka.batches import batches
+from eventstore.kafka.follower import Follower
+from eventstore.kafka.messages import Received, Unreadable, read_message
+from eventstore.projections import dead_letters
+from eventstore.projections.base import Projection
+from ops.conf import get_settings
+
+log = structlog.get_logger(__name__)
+
+WAIT = 0.25
+"""Seconds that an idle consumer waits for a message before it looks around."""
+COMMIT_EVERY = 0.25
+SETTLE_WHEN_QUIET = 1.0
+SETTLE_EVERY = 30.0
+LONGEST_BACKOFF = 5.0
+
+
+class Member:
+    """One consumer; it ends when `stop` is set, after the batch in hand."""
+
+    def __init__(self, projections: Sequence[Projection[Any]], stop: threading.Event) -> None:
+        config = get_settings()
+        self.shards = feed.require_shard_count()
+        self.owned: set[int] = set()
+        self._stop = stop
+        self._topic = config.kafka_topic
+        self._most = config.kafka_consumer_max_poll_records
+        self._followers = [Follower(projection, self.shards, stop) for projection in projections]
+        self._done: dict[int, int] = {}
+        self._committed_at = self._busy_at = self._settled_at = time.monotonic()
+        self._known_mark = 0
+        self._consumer: Consumer
+
+    def run(self) -> None:
+        """Joins the group and follows the topic until told to stop; begins anew when Kafka fails for good."""
+        failures = 0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._join_and_follow()
+            except (KafkaException, OperationalError, InterfaceError) as error:
+                failures = 1 if time.monotonic() - began > 4 * LONGEST_BACKOFF else failures + 1
+                connection.close()
+                log.warning("consumer_failed", error=repr(error), failures=failures)
+                self._stop.wait(min(LONGEST_BACKOFF, 0.2 * 2.0**failures) * (0.5 + random.random()))  # noqa: S311
+        connection.close()
+
+    def _join_and_follow(self) -> None:
+        with self.membership():
+            while not self._stop.is_set():
+                self.turn()
+
+    @contextmanager
+    def membership(self) -> Iterator[None]:
+        """In the group until the block is left; leaving commits what is done."""
+        self._consumer = clients.consumer()
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        try:
+            yield
+        finally:
+            self._consumer.close()  # revokes what it has
+            self.owned.clear()
+
+    def turn(self) -> int:
+        """Takes what has arrived and applies it; returns how many messages that were."""
+        messages = self._messages()
+        if messages:
+            self._apply(messages)
+            self._busy_at = time.monotonic()
+        self._settle_when_due()
+        self._commit(at_once=not messages)
+        return len(messages)
+
+    # -- taking
+
+    def _messages(self) -> list[Message]:
+        """What is there, at most as many as a batch may hold; waits a moment when there is nothing."""
+        first = self._consumer.poll(WAIT)
+        if first is None:
+            return []
+        messages = [first, *(self._consumer.consume(self._most - 1, timeout=0) if self._most > 1 else ())]
+        return [message for message in messages if self._is_ours(message)]
+
+    def _is_ours(self, message: Message) -> bool:
+        error = message.error()
+        if error is not None:
+            self._heed(error)
+            return False
+        return message.partition() in self.owned
+
+    def _heed(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise KafkaException(error)
+        log.warning("consumer_error", error=error.str(), code=error.name())
+
+    # -- applying
+
+    def _apply(self, messages: list[Message]) -> None:
+        received, unread = self._read(messages)
+        for batch in batches(received):
+            for follower in self._followers:
+                follower.take(batch, self.owned)
+        for message in messages:
+            self._done[message.partition()] = message.offset() + 1  # type: ignore[index,operator]
+        if unread:
+            self._settle(unread, quiet=True)
+
+    def _read(self, messages: list[Message]) -> tuple[list[Received], set[int]]:
+        """The events, and the shards of messages that were none: those are on record as dead letters."""
+        received: list[Received] = []
+        unread: set[int] = set()
+        for message in messages:
+            try:
+                received.append(self._read_one(message))
+            except Unreadable as error:
+                unread.add(message.partition())  # type: ignore[arg-type]
+                self._record(message, error)
+        return received, unread
+
+    def _read_one(self, message: Message) -> Received:
+        received = read_message(message, self.shards)
+        if received.event.position > self._known_mark:
+            self._known_mark = _patiently(feed.mark, self._stop)
+            if received.event.position > self._known_mark:
+                raise Unreadable(f"position {received.event.position} is not in the books yet")
+        return received
+
+    def _record(self, message: Message, error: Unreadable) -> None:
+        place: dict[str, Any] = {"topic": self._topic, "partition": message.partition(), "offset": message.offset()}
+        log.error("message_unreadable", error=str(error), **place)
+        _patiently(
+            lambda: dead_letters.record_unreadable(
+                **place, key=_bytes(message.key()), value=_bytes(message.value()), error=error
+            ),
+            self._stop,
+        )
+
+    # -- what no message brings
+
+    def _settle_when_due(self) -> None:
+        """When it is quiet, and now and then, the read models look for what no message brought."""
+        now = time.monotonic()
+        quiet = now - self._busy_at > SETTLE_WHEN_QUIET
+        if self.owned and now - self._settled_at > (SETTLE_WHEN_QUIET if quiet else SETTLE_EVERY):
+            self._settle(self.owned, quiet=quiet)
+            self._settled_at = time.monotonic()
+
+    def _settle(self, shards: set[int], *, quiet: bool) -> None:
+        for follower in self._followers:
+            follower.settle(shards, quiet=quiet)
+
+    # -- offsets and rebalances
+
+    def _commit(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if not self._done or (not at_once and now - self._committed_at < COMMIT_EVERY):
+            return
+        self._committed_at = now
+        offsets, self._done = self._offsets(self._done), {}
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            log.warning("commit_failed", error=repr(error))
+
+    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.owned |= {partition.partition for partition in partitions}
+        log.info("shards_assigned", count=len(partitions), owned=len(self.owned))
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """The batch in hand is applied already: this runs between two batches. Its offsets go with the shards."""
+        leaving = {partition.partition for partition in partitions}
+        self.owned -= leaving
+        done = {shard: self._done.pop(shard) for shard in leaving & self._done.keys()}
+        log.info("shards_revoked", count=len(leaving), owned=len(self.owned))
+        if not done:
+            return
+        try:
+            consumer.commit(offsets=self._offsets(done), asynchronous=False)
+        except KafkaException as error:
+            log.warning("commit_failed", error=repr(error))
+
+    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else may have them already; what was applied is in the checkpoints."""
+        leaving = {partition.partition for partition in partitions}
+        self.owned -= leaving
+        for shard in leaving:
+            self._done.pop(shard, None)
+        log.warning("shards_lost", count=len(leaving), owned=len(self.owned))
+
+    def _offsets(self, done: dict[int, int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition, offset) for partition, offset in done.items()]
+
+
+def _patiently(ask: Callable[[], Any], stop: threading.Event) -> Any:
+    """The answer of the database, waited for while it does not answer; raises when told to stop meanwhile."""
+    pause = 0.1
+    while True:
+        try:
+            return ask()
+        except (OperationalError, InterfaceError):
+            connection.close()
+            if stop.wait(pause * (0.5 + random.random())):  # noqa: S311 - jitter
+                raise
+            pause = min(LONGEST_BACKOFF, pause * 2)
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

@@ -1,0 +1,44 @@
+"""Applies events from Kafka to the read models until stopped."""
+
+import signal
+import threading
+from argparse import SUPPRESS, ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from eventstore import projections
+from eventstore.errors import EventStoreError
+from eventstore.kafka.consumer import Member
+from eventstore.kafka.workers import run_workers, stop_with_parent
+from eventstore.projections.runner import Runner
+
+MOST_WORKERS = 64
+
+
+class Command(BaseCommand):
+    help = "Applies events from Kafka to the read models. SIGTERM or Ctrl-C ends it after the batches in hand."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--workers", type=int, default=1, help="processes that share the shards; default 1")
+        parser.add_argument("--worker-of", type=int, default=0, help=SUPPRESS)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 1 <= options["workers"] <= MOST_WORKERS:
+            raise CommandError(f"--workers must be from 1 to {MOST_WORKERS}")
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        chosen = projections.registered()
+        if options["worker_of"]:
+            stop_with_parent(options["worker_of"], stop)
+        else:
+            try:
+                for projection in chosen:
+                    Runner(projection)  # makes its checkpoints; a read model of older code is made anew first
+            except EventStoreError as error:
+                raise CommandError(str(error)) from error
+        if options["workers"] > 1:
+            run_workers(options["workers"], stop)
+        else:
+            Member(chosen, stop).run()

@@ -1,0 +1,142 @@
+"""The relay writes every event, in order, into its shard's partition, whoever dies in between."""
+
+import signal
+import threading
+
+import orjson
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from eventstore import feed
+from eventstore.errors import BrokenHistory
+from eventstore.events import Context, NewEvent, new_id
+from eventstore.kafka import clients, lease
+from eventstore.kafka.relay import Relay
+from eventstore.models import Event
+from eventstore.store import append
+from ops.conf import get_settings
+from tests.bank import Bank
+from tests.kafka import Kafka, is_relayed, relayed, wait_for
+
+
+def some_history(bank: Bank, transfers: int = 10) -> None:
+    accounts = [bank.open("100.00") for _ in range(5)]
+    for number in range(transfers):
+        bank.transfer(accounts[number % 5], accounts[(number + 1) % 5], "1.00")
+
+
+def headers(message: object) -> dict[str, str]:
+    return {name: value.decode() for name, value in message.headers()}  # type: ignore[attr-defined]
+
+
+def test_every_event_lies_once_and_in_order_in_the_partition_of_its_shard(kafka: Kafka, bank: Bank) -> None:
+    some_history(bank)
+    relay = kafka.relay()
+    wait_for(is_relayed)
+    assert relay.stop() == 0
+
+    stored = {event.position: event for event in Event.objects.all()}
+    messages = kafka.messages(count=len(stored) + 1, within=3)
+    assert len(messages) == len(stored)
+    before: dict[int, int] = {}
+    for message in messages:
+        shown, body = headers(message), orjson.loads(message.value())
+        event = stored.pop(int(shown["position"]))
+        shard = feed.shard_of(event.aggregate_id, get_settings().shard_count)
+        assert message.partition() == shard
+        assert message.key() == str(event.aggregate_id).encode()
+        assert int(shown["previous"]) == before.get(shard, 0)
+        assert shown["event_id"] == str(event.event_id)
+        assert shown["event_type"] == event.event_type
+        assert (int(shown["version"]), int(shown["schema_version"])) == (event.version, event.schema_version)
+        assert body["data"] == event.data
+        assert body["metadata"] == event.metadata
+        assert bytes.fromhex(body["hash"]) == bytes(event.hash)
+        before[shard] = event.position
+    assert not stored
+
+
+def test_a_relay_goes_on_where_the_last_one_stopped(kafka: Kafka, bank: Bank) -> None:
+    some_history(bank)
+    first = kafka.relay()
+    wait_for(is_relayed)
+    assert first.stop() == 0
+    some_history(bank)
+    kafka.relay()
+    wait_for(is_relayed)
+
+    positions = sorted(int(headers(message)["position"]) for message in kafka.messages(count=1000, within=3))
+    assert positions == list(Event.objects.order_by("position").values_list("position", flat=True))
+
+
+def test_a_fenced_relay_moves_no_checkpoint(kafka: Kafka, bank: Bank) -> None:
+    shards = get_settings().shard_count
+    older = lease.take("t", "a", shards)
+    assert older is not None
+    assert lease.take("t", "b", shards) is None, "the lease was taken from a relay that is alive"
+    lease.give_back(older)
+    newer = lease.take("t", "b", shards)
+    assert newer is not None
+
+    with pytest.raises(lease.Fenced):
+        lease.advance(older, 7, [7] * shards)
+    with pytest.raises(lease.Fenced):
+        lease.renew(older)
+    lease.give_back(older)
+
+    state = lease.state("t")
+    assert state is not None
+    assert (state.holder, state.epoch, state.alive, state.position) == ("b", newer.epoch, True, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_standby_takes_over_within_seconds_when_the_leader_dies_or_hangs(
+    kafka: Kafka, bank: Bank, number: signal.Signals
+) -> None:
+    some_history(bank)
+    leader = kafka.relay()
+    wait_for(is_relayed)
+    kafka.relay()
+    leader.signal(number)
+    some_history(bank)
+
+    wait_for(is_relayed, 2 * lease.LEASE_SECONDS + 4)  # the standby may still be starting
+
+    state = lease.state(get_settings().kafka_topic)
+    assert state is not None
+    assert f":{leader.pid}:" not in state.holder
+    if number == signal.SIGSTOP:
+        at = relayed()
+        leader.signal(signal.SIGCONT)
+        some_history(bank)
+        wait_for(is_relayed)
+        assert relayed() > at
+
+
+def test_a_topic_with_another_number_of_partitions_is_refused(kafka: Kafka) -> None:
+    topic = get_settings().kafka_topic
+    admin = clients.admin()
+    admin.create_topics([NewTopic(topic, 3, 1)], request_timeout=15)[topic].result(15)
+
+    with pytest.raises(BrokenHistory, match="3 partitions"):
+        Relay().run(threading.Event())
+
+
+def test_an_event_too_large_for_a_message_does_not_stop_the_relay(
+    kafka: Kafka, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "MESSAGE_BYTES", 50_000)
+    stream = new_id()
+    big = NewEvent(stream, "Noted", {"text": "x" * 60_000})
+    append("note", [big], expected={stream: 0}, context=Context(actor="system:test", source="test"))
+    account = bank.open("5.00")
+    stop = threading.Event()
+    thread = threading.Thread(target=Relay().run, args=(stop,))
+    thread.start()
+    try:
+        wait_for(is_relayed)
+    finally:
+        stop.set()
+        thread.join(20)
+
+    assert {message.key().decode() for message in kafka.messages(count=3, within=3)} == {str(account)}  # type: ignore[union-attr]
