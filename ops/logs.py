@@ -26,9 +26,8 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     # Plain tracebacks: a richer one would print local variables, and with them secrets.
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    )
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = structlog.processors.JSONRenderer() if form == "json" else console
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if form == "json":
         final.append(structlog.processors.format_exc_info)

@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 
 def journal_lines(account_id: UUID, posting: Posting) -> list[Line]:
-    """None for an account opened without money; else the posting's own line and, where its contra is an internal account, the other side.
+    """None where no money moved; else the posting's own line and, where its contra is an internal account, the other.
 
     The other side of a transfer is the posting of the other account in the same transaction.
     """

@@ -10,8 +10,8 @@ from psycopg_pool import ConnectionPool
 def check_connection(connection: psycopg.Connection[Any]) -> None:
     """The pool's check of a connection before it is handed out.
 
-    One dead connection is seldom alone: after a restart of the server all of them are. The pool would find them one by
-    one, pausing a little longer after each (12 s for 20), so the first to be found has the rest looked through.
+    One dead connection is seldom alone: after a restart of the server all of them are. The pool would find them one
+    by one, pausing a little longer after each (12 s for 20), so the first to be found has the rest looked through.
     """
     try:
         ConnectionPool.check_connection(connection)

@@ -12,7 +12,9 @@ from tests.threads import together
 CONNECTIONS = 12
 
 
-def test_after_all_connections_are_lost_the_next_caller_is_served_soon(bank: Bank, sweeper: psycopg.Connection) -> None:
+def test_after_all_connections_are_lost_the_next_caller_is_served_soon(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
     everyone_has_one = threading.Barrier(CONNECTIONS)
 
     def take_one() -> None:

@@ -1,0 +1,85 @@
+"""Accounts: the list with its search, and what hangs below an account."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.db.models.functions import Collate, Lower
+from django.http import HttpRequest
+from django.urls import URLPattern, reverse
+
+from accounts.admin.account_page import account_context
+from accounts.admin.cells import account_url, amount, status_badge, transaction_url
+from accounts.admin.commands import urls as command_urls
+from accounts.domain.account import AGGREGATE_TYPE, Status
+from accounts.domain.currencies import EXPONENTS
+from accounts.domain.products import PRODUCTS
+from accounts.models import Account
+from eventstore.admin.links import Pages, register_pages
+from ops.admin.keyset import BY_ID, Keyset, text_key
+from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, text_filter
+from ops.html import link, short_id, when
+
+BY_OWNER = Keyset(("owner_key", "pk"), (text_key, UUID), descending=False)
+
+register_pages(AGGREGATE_TYPE, Pages(aggregate=account_url, command=transaction_url))
+
+
+class AccountFilters(Filters):
+    search = text_filter(
+        "Owner or account id",
+        placeholder="Ann, or an id",
+        help_text="The beginning of a name, or a whole id.",
+        max_length=200,
+    )
+    status = choice_filter("Status", [(status.value, status.value.capitalize()) for status in Status])
+    currency = choice_filter("Currency", [(code, code) for code in sorted(EXPONENTS)])
+    product = choice_filter("Product", [(product.code, product.name) for product in PRODUCTS.values()])
+
+    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
+        """A search by name reads the index on it, in its order."""
+        data = self.cleaned_data
+        queryset = queryset.filter(**{name: data[name] for name in ("status", "currency", "product") if data[name]})
+        if not data["search"]:
+            return queryset, keyset
+        if (account_id := as_uuid(data["search"])) is not None:
+            return queryset.filter(pk=account_id), keyset
+        found = queryset.annotate(owner_key=Collate(Lower(F("owner")), "C"))
+        return found.filter(owner_key__startswith=data["search"].lower()), BY_OWNER
+
+
+def as_uuid(text: str) -> UUID | None:
+    try:
+        return forms.UUIDField().clean(text)
+    except forms.ValidationError:
+        return None
+
+
+@admin.register(Account)
+class AccountAdmin(KeysetAdmin):
+    about = "All accounts, newest first."
+    when_empty = "Open the first account: its history begins with that."
+    object_template = "accounts/account.html"
+    keyset = BY_ID
+    filters = AccountFilters
+    columns = (
+        Column("Owner", lambda account: link(account_url(account.pk), account.owner)),
+        Column("Account", lambda account: short_id(account.pk)),
+        Column("Status", lambda account: status_badge(account.status)),
+        Column("Product", lambda account: account.get_product_display()),
+        Column("Balance", lambda account: amount(account.balance, account.currency), numeric=True),
+        Column("Available", lambda account: amount(account.available, account.currency), numeric=True),
+        Column("Opened (UTC)", lambda account: when(account.opened_at)),
+    )
+
+    def more_urls(self) -> list[URLPattern]:
+        return command_urls.account_urls(self)
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        may = request.user.has_perm("accounts.open_account")
+        return {"tools": [{"label": "Open an account", "url": reverse("admin:accounts_account_open")}] if may else []}
+
+    def object_context(self, request: HttpRequest, obj: Account) -> dict[str, Any]:
+        return account_context(request, obj)

@@ -1,0 +1,47 @@
+"""Cells that lists of money share."""
+
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.domain.account import Status
+from accounts.domain.journal import ACCOUNT_PREFIX
+from accounts.domain.money import format_minor
+from ops.html import NOTHING, badge, link, page_of, short_id
+
+STATUS_TONES = {Status.OPEN: "good", Status.FROZEN: "warn", Status.CLOSED: "plain"}
+
+
+def status_badge(status: str) -> SafeString:
+    return badge(status.capitalize(), STATUS_TONES.get(Status(status), "plain"))
+
+
+def amount(minor: int, currency: str) -> SafeString:
+    """A signed amount with its currency; what is owed stands out."""
+    tone = "b-debit" if minor < 0 else ""
+    return format_html(
+        '<span class="{}">{}</span> <span class="b-muted">{}</span>', tone, format_minor(minor, currency), currency
+    )
+
+
+def account_url(account_id: UUID | str) -> str:
+    return page_of("accounts.account", account_id)
+
+
+def transaction_url(transaction_id: UUID | str) -> str:
+    return reverse("admin:accounts_transaction_page", args=[transaction_id])
+
+
+def account_link(account_id: UUID | str) -> SafeString:
+    return link(account_url(account_id), short_id(account_id))
+
+
+def transaction_link(transaction_id: UUID | str | None) -> SafeString | str:
+    return link(transaction_url(transaction_id), short_id(transaction_id)) if transaction_id else NOTHING
+
+
+def ledger_account(name: str) -> SafeString | str:
+    """A ledger account's name: a link where it is a customer's, plain where it is the bank's own."""
+    return account_link(name.removeprefix(ACCOUNT_PREFIX)) if name.startswith(ACCOUNT_PREFIX) else name

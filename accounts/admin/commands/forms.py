@@ -1,0 +1,204 @@
+"""Forms of commands. They turn words into a command; whether it may happen is the executor's word.
+
+Hidden in each is the idempotency key, made when the form is shown, so that a form sent twice has one effect; and
+the version of the account that it was shown for, so that staff decide on what they saw.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+from django.http import QueryDict
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from accounts.admin.commands.subject import Subject
+from accounts.domain import commands as c
+from accounts.domain.currencies import EXPONENTS
+from accounts.domain.decide import MAX_DESCRIPTION_LENGTH, MAX_OWNER_LENGTH
+from accounts.domain.money import Money, format_minor, parse_decimal, parse_money
+from accounts.domain.products import PRODUCTS
+from eventstore.events import new_id
+from ops.admin.audited import reason_field
+
+CONTRA_NAMES = {
+    c.InternalAccount.CASH: "Cash",
+    c.InternalAccount.CARDS: "Cards",
+    c.InternalAccount.WIRE: "Wire transfer",
+    c.InternalAccount.FEES: "Fees",
+    c.InternalAccount.INTEREST: "Interest",
+}
+
+
+def text_widget(**attrs: str) -> UnfoldAdminTextInputWidget:
+    return UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", **attrs})
+
+
+def amount_field(label: str = "Amount", **kwargs: Any) -> forms.CharField:
+    return forms.CharField(label=label, max_length=40, widget=text_widget(inputmode="decimal"), **kwargs)
+
+
+def description_field() -> forms.CharField:
+    return forms.CharField(
+        label="Description",
+        required=False,
+        max_length=MAX_DESCRIPTION_LENGTH,
+        widget=text_widget(),
+        help_text="Stands on the statement.",
+    )
+
+
+def contra_field(label: str) -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=label, choices=[(k.value, name) for k, name in CONTRA_NAMES.items()], widget=UnfoldAdminSelectWidget
+    )
+
+
+class CommandForm(forms.Form):
+    """Base of all of them. `refusal_fields` names the form's field for a field that a refusal may name."""
+
+    refusal_fields: dict[str, str] = {}
+
+    idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+    expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    reason = reason_field()
+    field_order: Any = None
+
+    def __init__(self, subject: Subject, data: QueryDict | None = None) -> None:
+        super().__init__(None if data is None else data.dict())
+        self.subject = subject
+        if subject.account is None:
+            del self.fields["expected_version"]
+        else:
+            self.fields["expected_version"].initial = subject.account.version
+            self.word_amounts(subject.account.currency)
+        self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
+
+    def word_amounts(self, currency: str) -> None:
+        """Says which currency the amounts are in, and how they are written."""
+        for name in ("amount", "limit"):
+            if name in self.fields:
+                field = self.fields[name]
+                field.label = f"{field.label} in {currency}"
+                field.help_text = f"Digits with a point and no grouping, such as {format_minor(123456, currency)}."
+
+    def show_anew(self, **values: object) -> None:
+        """Puts other values into hidden fields of a form that was sent, for its next sending."""
+        self.data = {**self.data, **{name: str(value) for name, value in values.items()}}
+
+    def command(self) -> c.Command:
+        """What the form asks for. Called with valid `cleaned_data`.
+
+        Raises:
+            Refusal: an amount is not one.
+        """
+        raise NotImplementedError
+
+
+class AccountForm(CommandForm):
+    """A command on one account, which is there."""
+
+    @property
+    def account(self) -> Any:
+        return self.subject.account
+
+    def money(self, name: str = "amount") -> Money:
+        return parse_money(self.cleaned_data[name], self.account.currency, field=name)
+
+
+class DepositForm(AccountForm):
+    amount = amount_field()
+    contra = contra_field("Came in by")
+    description = description_field()
+
+    def command(self) -> c.Command:
+        contra = c.InternalAccount(self.cleaned_data["contra"])
+        return c.Deposit(self.account.pk, self.money(), contra, self.cleaned_data["description"])
+
+
+class WithdrawForm(AccountForm):
+    amount = amount_field()
+    contra = contra_field("Goes out by")
+    description = description_field()
+
+    def command(self) -> c.Command:
+        contra = c.InternalAccount(self.cleaned_data["contra"])
+        return c.Withdraw(self.account.pk, self.money(), contra, self.cleaned_data["description"])
+
+
+class TransferForm(AccountForm):
+    target_account_id = forms.UUIDField(
+        label="To account",
+        widget=text_widget(),
+        help_text="The id of the account that receives the money, as its page shows it.",
+        error_messages={"invalid": "Write the whole account id, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b."},
+    )
+    amount = amount_field()
+    description = description_field()
+
+    def command(self) -> c.Command:
+        data = self.cleaned_data
+        return c.Transfer(self.account.pk, data["target_account_id"], self.money(), data["description"])
+
+
+class OverdraftLimitForm(AccountForm):
+    refusal_fields = {"overdraft_limit": "limit"}
+
+    limit = amount_field("New limit")
+
+    def command(self) -> c.Command:
+        currency = self.account.currency
+        minor = parse_decimal(self.cleaned_data["limit"], currency, field="limit")
+        return c.ChangeOverdraftLimit(self.account.pk, Money(minor, currency))
+
+
+class FreezeForm(AccountForm):
+    def command(self) -> c.Command:
+        return c.FreezeAccount(self.account.pk)
+
+
+class UnfreezeForm(AccountForm):
+    def command(self) -> c.Command:
+        return c.UnfreezeAccount(self.account.pk)
+
+
+class CloseForm(AccountForm):
+    def command(self) -> c.Command:
+        return c.CloseAccount(self.account.pk)
+
+
+class ReverseForm(CommandForm):
+    description = description_field()
+
+    def command(self) -> c.Command:
+        assert self.subject.transaction_id is not None
+        return c.ReverseTransaction(self.subject.transaction_id, self.cleaned_data["description"])
+
+
+class OpenForm(CommandForm):
+    owner = forms.CharField(label="Owner", max_length=MAX_OWNER_LENGTH, widget=text_widget())
+    currency = forms.ChoiceField(
+        label="Currency",
+        initial="EUR",
+        choices=[(code, code) for code in sorted(EXPONENTS)],
+        widget=UnfoldAdminSelectWidget,
+    )
+    product = forms.ChoiceField(
+        label="Product", choices=[(p.code, p.name) for p in PRODUCTS.values()], widget=UnfoldAdminSelectWidget
+    )
+    overdraft_limit = amount_field(
+        "Overdraft limit", initial="0", help_text="How far below zero the balance may go; 0 for not at all."
+    )
+    opening_deposit = amount_field(
+        "Opening deposit", initial="0", help_text="What is paid in at once, in cash; 0 for nothing."
+    )
+
+    def command(self) -> c.Command:
+        data = self.cleaned_data
+        return c.OpenAccount(
+            account_id=new_id(),
+            owner=data["owner"],
+            currency=data["currency"],
+            product=data["product"],
+            overdraft_limit=parse_decimal(data["overdraft_limit"], data["currency"], field="overdraft_limit"),
+            opening_deposit=parse_decimal(data["opening_deposit"], data["currency"], field="opening_deposit"),
+        )

@@ -1,0 +1,106 @@
+"""The journal, daily balances, reversals and proofs of the ledger: read-only lists."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+
+from accounts.admin.cells import account_link, amount, ledger_account, transaction_link
+from accounts.models import DailyBalance, JournalLine, LedgerProof, Reversal
+from ops.admin.keyset import BY_ID, BY_NUMBER, Keyset, date_key
+from ops.admin.lists import Column, Filters, KeysetAdmin, id_filter, text_filter
+from ops.html import badge, day, link, page_of, when
+
+BY_DAY = Keyset(("day",), (date_key,))
+
+
+class JournalFilters(Filters):
+    transaction = id_filter("Transaction")
+    ledger = text_filter("Ledger account", placeholder="cash:EUR or account:<id>", max_length=60)
+
+    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
+        data = self.cleaned_data
+        if data["transaction"]:
+            queryset = queryset.filter(transaction_id=data["transaction"])
+        if data["ledger"]:
+            queryset = queryset.filter(ledger_account=data["ledger"])
+        return queryset, keyset
+
+
+@admin.register(JournalLine)
+class JournalLineAdmin(KeysetAdmin):
+    about = "Both sides of every posting, newest first. The lines of a transaction sum to zero per currency."
+    when_empty = "Lines appear when money has moved and the projector runs (manage.py run_projections)."
+    keyset = BY_NUMBER
+    filters = JournalFilters
+    columns = (
+        Column("Ledger account", lambda line: ledger_account(line.ledger_account)),
+        Column("Amount", lambda line: amount(line.amount, line.currency), numeric=True),
+        Column("Value date", lambda line: day(line.value_date)),
+        Column("Recorded (UTC)", lambda line: when(line.recorded_at)),
+        Column("Transaction", lambda line: transaction_link(line.transaction_id)),
+    )
+
+
+class DailyBalanceFilters(Filters):
+    account = id_filter("Account")
+
+    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
+        account = self.cleaned_data["account"]
+        return (queryset.filter(account_id=account), BY_DAY) if account else (queryset, keyset)
+
+
+@admin.register(DailyBalance)
+class DailyBalanceAdmin(KeysetAdmin):
+    about = "What each account stood at when a day ended (UTC), for the days on which money moved."
+    when_empty = "Rows appear when money has moved and the projector runs (manage.py run_projections)."
+    keyset = BY_NUMBER
+    filters = DailyBalanceFilters
+    columns = (
+        Column("Account", lambda row: account_link(row.account_id)),
+        Column("Day", lambda row: day(row.day)),
+        Column("Closing balance", lambda row: amount(row.closing_balance, row.currency), numeric=True),
+        Column("Credits", lambda row: amount(row.credits, row.currency), numeric=True),
+        Column("Debits", lambda row: amount(row.debits, row.currency), numeric=True),
+        Column("Postings", lambda row: row.postings, numeric=True),
+    )
+
+
+class ReversalFilters(Filters):
+    transaction = id_filter("Transaction")
+
+    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
+        wanted = self.cleaned_data["transaction"]
+        return (queryset.filter(pk=wanted) if wanted else queryset), keyset
+
+
+@admin.register(Reversal)
+class ReversalAdmin(KeysetAdmin):
+    about = "Which transaction was undone by which; each at most once."
+    when_empty = "No transaction was reversed yet. A supervisor reverses one from its page."
+    keyset = BY_ID
+    filters = ReversalFilters
+    columns = (
+        Column("Transaction", lambda row: transaction_link(row.transaction_id)),
+        Column("Reversed by", lambda row: transaction_link(row.reversed_by)),
+    )
+
+
+def verdict(proof: LedgerProof) -> object:
+    return badge("Proved", "good") if proof.differences == 0 else badge(f"{proof.differences} differences", "bad")
+
+
+@admin.register(LedgerProof)
+class LedgerProofAdmin(KeysetAdmin):
+    about = "Runs of the verification: every hash recomputed, every stream folded and compared with the read models."
+    when_empty = "Run one: manage.py verify_ledger."
+    keyset = BY_NUMBER
+    deferred = ("first_differences",)
+    columns = (
+        Column("When (UTC)", lambda proof: link(page_of("accounts.ledgerproof", proof.pk), when(proof.at))),
+        Column("Verdict", verdict),
+        Column("Events", lambda proof: proof.events, numeric=True),
+        Column("Streams", lambda proof: proof.streams, numeric=True),
+        Column("Up to position", lambda proof: proof.position, numeric=True),
+        Column("Seconds", lambda proof: f"{proof.seconds:.1f}", numeric=True),
+    )

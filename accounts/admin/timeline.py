@@ -1,0 +1,79 @@
+"""Events of an account in the words of the trade."""
+
+from dataclasses import dataclass
+
+from accounts.admin.cells import amount, ledger_account, transaction_link
+from accounts.domain.events import POSTING_TYPES
+from accounts.domain.money import format_minor
+from eventstore.models import Event
+from ops.html import link, page_of, when
+
+SENTENCES = {
+    "AccountOpened": "Account opened",
+    "Deposited": "Deposit",
+    "Withdrawn": "Withdrawal",
+    "TransferSent": "Transfer sent",
+    "TransferReceived": "Transfer received",
+    "PostingReversed": "Reversal",
+    "OverdraftLimitChanged": "Overdraft limit changed",
+    "AccountFrozen": "Account frozen",
+    "AccountUnfrozen": "Account unfrozen",
+    "AccountClosed": "Account closed",
+}
+ICONS = {
+    "AccountOpened": "add_circle",
+    "Deposited": "south_west",
+    "Withdrawn": "north_east",
+    "TransferSent": "arrow_outward",
+    "TransferReceived": "call_received",
+    "PostingReversed": "undo",
+    "OverdraftLimitChanged": "tune",
+    "AccountFrozen": "ac_unit",
+    "AccountUnfrozen": "sunny",
+    "AccountClosed": "lock",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event, ready for the page. `title` links to the event where the reader may see it."""
+
+    version: int
+    title: object
+    icon: str
+    when: object
+    amount: object
+    balance: object
+    notes: list[tuple[str, object]]
+
+
+def timeline_entry(event: Event, currency: str, *, linked: bool) -> Entry:
+    """`currency` is the account's: limits are in it."""
+    sentence = SENTENCES.get(event.event_type, event.event_type)
+    is_posting = event.event_type in POSTING_TYPES and event.data.get("amount") not in (None, 0)
+    return Entry(
+        version=event.version,
+        title=link(page_of("eventstore.event", event.position), sentence) if linked else sentence,
+        icon=ICONS.get(event.event_type, "circle"),
+        when=when(event.timestamp),
+        amount=amount(event.data["amount"], event.data["currency"]) if is_posting else "",
+        balance=amount(event.data["balance"], event.data["currency"]) if is_posting else "",
+        notes=[(name, value) for name, value in _notes(event, currency) if value],
+    )
+
+
+def _notes(event: Event, currency: str) -> list[tuple[str, object]]:
+    data, metadata = event.data, event.metadata
+    notes: list[tuple[str, object]] = []
+    if event.event_type == "OverdraftLimitChanged":
+        before, after = format_minor(data["previous"], currency), format_minor(data["overdraft_limit"], currency)
+        notes.append(("limit", f"{before} → {after} {currency}"))
+    if event.event_type in POSTING_TYPES and data.get("amount"):
+        notes.append(("contra", ledger_account(data["contra"])))
+        notes.append(("description", data.get("description")))
+    if data.get("reverses"):
+        notes.append(("reverses", transaction_link(data["reverses"])))
+    notes.append(("by", metadata.get("actor")))
+    notes.append(("why", metadata.get("reason")))
+    notes.append(("transaction", transaction_link(event.command_id)))
+    return notes

@@ -1,0 +1,90 @@
+"""The roles of staff, as one table: what each may see and do. A migration makes them Django groups.
+
+Changing the table needs a new migration that calls `grant_roles` again.
+"""
+
+from typing import Any
+
+VIEWER = (
+    "accounts.view_account",
+    "accounts.view_transaction",
+    "accounts.view_journalline",
+    "accounts.view_dailybalance",
+    "accounts.view_reversal",
+)
+TELLER = (
+    *VIEWER,
+    "accounts.open_account",
+    "accounts.deposit",
+    "accounts.withdraw",
+    "accounts.transfer",
+)
+TECHNICAL = (
+    "accounts.view_ledgerproof",
+    "eventstore.view_event",
+    "eventstore.view_stream",
+    "eventstore.view_idempotencyrecord",
+    "eventstore.view_projectionstate",
+    "ops.view_webhook",
+    "ops.view_webhookdelivery",
+)
+OPERATOR = (
+    *VIEWER,
+    *TECHNICAL,
+    "accounts.freeze",
+    "accounts.unfreeze",
+    "ops.manage_webhook",
+)
+SUPERVISOR = (
+    *TELLER,
+    *OPERATOR,
+    "accounts.change_overdraft_limit",
+    "accounts.close_account",
+    "accounts.reverse_transaction",
+    "ops.view_apiclient",
+    "ops.add_apiclient",
+    "ops.change_apiclient",
+    "ops.view_apikey",
+    "ops.issue_apikey",
+    "ops.revoke_apikey",
+)
+AUDITOR = (
+    *VIEWER,
+    *TECHNICAL,
+    "ops.view_apiclient",
+    "ops.view_apikey",
+    "ops.view_auditentry",
+    "auth.view_user",
+    "auth.view_group",
+)
+
+ROLES: dict[str, frozenset[str]] = {
+    "viewer": frozenset(VIEWER),
+    "teller": frozenset(TELLER),
+    "operator": frozenset(OPERATOR),
+    "supervisor": frozenset(SUPERVISOR),
+    "auditor": frozenset(AUDITOR),
+}
+
+
+def grant_roles(apps: Any, schema_editor: Any) -> None:
+    """For `RunPython`: makes the groups, and gives each what the table says.
+
+    Django makes permissions only after all migrations have run, so those of the models that exist at this point
+    are made here. A permission of a model that comes in a later migration is granted by a later call.
+    """
+    from django.contrib.auth.management import create_permissions
+
+    for label in sorted({permission.partition(".")[0] for role in ROLES.values() for permission in role}):
+        config = apps.get_app_config(label)
+        config.models_module = True  # else Django takes the app for one without models
+        create_permissions(config, verbosity=0, apps=apps, using=schema_editor.connection.alias)
+        config.models_module = None
+    permissions = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in apps.get_model("auth", "Permission").objects.select_related("content_type")
+    }
+    groups = apps.get_model("auth", "Group").objects
+    for name, wanted in ROLES.items():
+        group, _ = groups.get_or_create(name=name)
+        group.permissions.set([permissions[label] for label in sorted(wanted) if label in permissions])

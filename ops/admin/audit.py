@@ -1,0 +1,64 @@
+"""What staff did, for auditors to read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+
+from ops.admin.keyset import BY_NUMBER, Keyset
+from ops.admin.lists import Column, Filters, KeysetAdmin, text_filter
+from ops.html import badge, link, page_of, pretty, short_id, when
+from ops.models import AuditEntry
+
+
+class AuditFilters(Filters):
+    """Each of them alone has an index; together the narrower one is used."""
+
+    actor = text_filter("Who", placeholder="staff:alice", max_length=200)
+    subject = text_filter("To what", placeholder="account:<id>", max_length=200)
+
+    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
+        given = {name: value for name, value in self.cleaned_data.items() if value}
+        return queryset.filter(**given), keyset
+
+
+def outcome_badge(entry: AuditEntry) -> object:
+    return badge(entry.get_outcome_display(), "good" if entry.outcome == AuditEntry.Outcome.DONE else "bad")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(KeysetAdmin):
+    about = "What members of staff did in the admin or tried to do, newest first. Entries cannot be altered."
+    when_empty = "Entries appear as soon as somebody signs in or does something."
+    filters = AuditFilters
+    keyset = BY_NUMBER
+    deferred = ("detail",)
+    columns = (
+        Column("When (UTC)", lambda entry: link(page_of("ops.auditentry", entry.pk), when(entry.at))),
+        Column("Who", lambda entry: entry.actor),
+        Column("What", lambda entry: entry.action),
+        Column("To what", lambda entry: subject_cell(entry.subject)),
+        Column("Outcome", outcome_badge),
+        Column("Why", lambda entry: entry.reason),
+        Column("From", lambda entry: entry.address),
+    )
+
+    def object_fields(self, obj: Model) -> list[tuple[str, object]]:
+        assert isinstance(obj, AuditEntry)
+        return [
+            ("When (UTC)", when(obj.at)),
+            ("Who", obj.actor),
+            ("What", obj.action),
+            ("To what", obj.subject),
+            ("Outcome", outcome_badge(obj)),
+            ("Why", obj.reason),
+            ("From", obj.address),
+            ("Request", obj.request_id),
+            ("Detail", pretty(obj.detail)),
+        ]
+
+
+def subject_cell(subject: str) -> object:
+    """ "account:<id>" with the id cut short; other subjects as they are."""
+    kind, _, key = subject.partition(":")
+    return short_id(key) if kind in ("account", "transaction") and len(key) == 36 else subject

@@ -1,0 +1,114 @@
+"""Lists of tables of any size: columns, a form of filters that an index serves, keyset pages."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from ops.admin.keyset import BY_NUMBER, BadCursor, Keyset, read_page, size_of
+from ops.admin.readonly import ReadOnlyAdmin
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`cell` makes a cell of a row; numbers stand to the right."""
+
+    title: str
+    cell: Callable[[Any], object]
+    numeric: bool = False
+
+
+class Filters(forms.Form):
+    """What a list may be narrowed by, from the query string. Each filter is one that an index serves."""
+
+    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
+        """The rows that fit, with the order in which an index holds them. Called with valid `cleaned_data`."""
+        return queryset, keyset
+
+    def given(self) -> dict[str, str]:
+        """The filters in use, as they came."""
+        return {name: self.data[name] for name in self.fields if self.data.get(name)}
+
+
+def text_filter(label: str, *, help_text: str = "", placeholder: str = "", **kwargs: Any) -> forms.CharField:
+    widget = UnfoldAdminTextInputWidget(attrs={"placeholder": placeholder})
+    return forms.CharField(label=label, required=False, help_text=help_text, widget=widget, **kwargs)
+
+
+def id_filter(label: str) -> forms.UUIDField:
+    return forms.UUIDField(
+        label=label,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "id"}),
+        error_messages={"invalid": "Write the whole id, such as 0190a1b2-…"},
+    )
+
+
+def choice_filter(label: str, choices: Sequence[tuple[str, str]]) -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=label, required=False, choices=[("", "All"), *choices], widget=UnfoldAdminSelectWidget
+    )
+
+
+class KeysetAdmin(ReadOnlyAdmin):
+    """A read-only list in keyset pages. Only the filters of its form narrow it: other parameters are ignored."""
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    filters: ClassVar[type[Filters]] = Filters
+    keyset: ClassVar[Keyset] = BY_NUMBER
+    deferred: ClassVar[tuple[str, ...]] = ()
+    """Wide columns that the list does not show: they are not read."""
+    jump_label: ClassVar[str] = ""
+    """Name of the key, where the list offers to jump to one ("position")."""
+    about: ClassVar[str] = ""
+    """One sentence on what the rows are."""
+    when_empty: ClassVar[str] = "There is nothing here yet."
+    list_template: ClassVar[str] = "ops/keyset_list.html"
+    page_size: ClassVar[int] = 50
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if (refused := self.require_view(request)) is not None:
+            return refused
+        form = self.filters(request.GET)
+        queryset, keyset = self.get_queryset(request).defer(*self.deferred), self.keyset
+        if form.is_valid():
+            queryset, keyset = form.narrow(queryset, keyset)
+        else:
+            queryset = queryset.none()
+        first = _url(request, form.given())
+        try:
+            page = read_page(queryset, keyset, request.GET.dict(), self.page_size)
+        except BadCursor:
+            return HttpResponseRedirect(first)
+        if not page.rows and not page.is_first:
+            return HttpResponseRedirect(first)
+        context = {
+            "title": str(self.opts.verbose_name_plural).capitalize(),
+            "admin": self,
+            "form": form,
+            "is_narrowed": bool(form.given()),
+            "headings": self.columns,
+            "rows": [[(column, column.cell(row)) for column in self.columns] for row in page.rows],
+            "page": page,
+            "first_url": first,
+            "newer_url": page.newer and _url(request, form.given(), page.newer),
+            "older_url": page.older and _url(request, form.given(), page.older),
+            "last_url": _url(request, form.given(), {"end": "1"}),
+            "can_jump": bool(self.jump_label) and keyset is self.keyset,
+            "size": "" if form.given() or not page.rows else size_of(self.model),
+        }
+        return self.render(request, self.list_template, {**context, **self.list_context(request)})
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What a subclass adds to the list's page, such as `tools`: (label, URL) of buttons above it."""
+        return {}
+
+
+def _url(request: HttpRequest, filters: dict[str, str], cursor: Any = ()) -> str:
+    query = urlencode({**filters, **dict(cursor)})
+    return f"{request.path}?{query}" if query else request.path

@@ -1,0 +1,1 @@
+"""Who did what in the admin, when, why and from where: entries that are only ever added."""

@@ -1,0 +1,233 @@
+"""The forms by which staff move money: what they do, and what they say when they may not."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import Client
+
+from accounts.models import Account
+from eventstore.models import Event
+from tests.accounts.admin.forms import errors, form_of, messages, send
+from tests.bank import Bank
+
+
+def at(account_id: UUID, command: str) -> str:
+    return f"/admin/accounts/account/{account_id}/{command}/"
+
+
+def reverse_of(transaction_id: UUID) -> str:
+    return f"/admin/accounts/transaction/of/{transaction_id}/reverse/"
+
+
+def last_event() -> Event:
+    event = Event.objects.order_by("position").last()
+    assert event is not None
+    return event
+
+
+def test_a_deposit_tells_who_why_and_from_where(bank: Bank, teller: Client) -> None:
+    ann = bank.open("1.00")
+
+    answer = send(
+        teller, at(ann, "deposit"), amount="12.34", contra="wire", reason="Arrived by wire", description="X"
+    )
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/admin/accounts/account/{ann}/change/"
+    assert bank.balance(ann) == 1334
+    event = last_event()
+    assert (event.event_type, event.data["contra"], event.data["description"]) == ("Deposited", "wire:EUR", "X")
+    who = event.metadata
+    assert (who["actor"], who["source"], who["reason"]) == ("staff:teller", "admin", "Arrived by wire")
+    assert who["address"] == "127.0.0.1"
+    assert len(who["request_id"]) == 36
+
+
+def test_each_command_does_what_its_name_says(bank: Bank, supervisor: Client) -> None:
+    ann, bob = bank.open("100.00"), bank.open(owner="Bob")
+
+    for command, fields in (
+        ("withdraw", {"amount": "10.00"}),
+        ("transfer", {"amount": "20.00", "target_account_id": str(bob)}),
+        ("change-overdraft-limit", {"limit": "5"}),
+        ("freeze", {}),
+        ("unfreeze", {}),
+    ):
+        assert send(supervisor, at(ann, command), **fields).status_code == 302, command
+
+    types = Event.objects.filter(aggregate_id=ann).order_by("version").values_list("event_type", flat=True)
+    assert list(types)[2:] == [
+        "Withdrawn",
+        "TransferSent",
+        "OverdraftLimitChanged",
+        "AccountFrozen",
+        "AccountUnfrozen",
+    ]
+    account = Account.objects.get(pk=ann)
+    assert (account.balance, account.overdraft_limit, account.status) == (7000, 500, "open")
+    assert bank.balance(bob) == 2000
+
+
+def test_an_empty_account_is_closed(bank: Bank, supervisor: Client) -> None:
+    ann = bank.open()
+
+    send(supervisor, at(ann, "close"))
+
+    assert Account.objects.get(pk=ann).status == "closed"
+
+
+def test_an_account_is_opened_in_the_currency_and_with_the_product_that_were_chosen(
+    teller: Client, bank: Bank
+) -> None:
+    fields = {"owner": "Chiyo", "currency": "JPY", "product": "savings", "opening_deposit": "5000"}
+
+    answer = send(teller, "/admin/accounts/account/open/", **fields)
+
+    account = Account.objects.get()
+    assert answer.headers["Location"] == f"/admin/accounts/account/{account.pk}/change/"
+    assert (account.currency, account.product, account.balance, account.custodian) == ("JPY", "savings", 5000, "bank")
+    assert last_event().metadata["actor"] == "staff:teller"
+
+
+def test_a_reversal_undoes_a_transaction_once(bank: Bank, supervisor: Client) -> None:
+    ann, bob = bank.open("100.00"), bank.open(owner="Bob")
+    moved = bank.transfer(ann, bob, "30.00").transaction_id
+
+    answer = send(supervisor, reverse_of(moved))
+
+    assert (bank.balance(ann), bank.balance(bob)) == (10000, 0)
+    page = supervisor.get(answer.headers["Location"])
+    assert "See the transaction" in page.content.decode()
+    before = bank.footprint()
+    again = send(supervisor, reverse_of(moved))
+    assert "reversed before" in errors(again)["__all__"][0]
+    assert bank.footprint() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "field", "says"),
+    [
+        ("deposit", {"amount": "0"}, "amount", "above zero"),
+        ("deposit", {"amount": "-1"}, "amount", "digits with a point"),
+        ("deposit", {"amount": "1,50"}, "amount", "digits with a point"),
+        ("deposit", {"amount": "1e3"}, "amount", "digits with a point"),
+        ("deposit", {"amount": "NaN"}, "amount", "digits with a point"),
+        ("deposit", {"amount": "0.001"}, "amount", "EUR has 2 decimals"),
+        ("deposit", {"amount": "100000000000.01"}, "amount", "above the limit"),
+        ("deposit", {"amount": ""}, "amount", "required"),
+        ("deposit", {"amount": "1.00", "reason": " "}, "reason", "Say why"),
+        ("deposit", {"amount": "1.00", "contra": "casino"}, "contra", "Select a valid choice"),
+        ("withdraw", {"amount": "15.01"}, "amount", "Available are 15.00 EUR."),
+        ("transfer", {"amount": "15.01", "target_account_id": "BOB"}, "amount", "Available are 15.00 EUR."),
+        ("transfer", {"amount": "1.00", "target_account_id": "ANN"}, "target_account_id", "needs two accounts"),
+        ("transfer", {"amount": "1.00", "target_account_id": str(UUID(int=9))}, "target_account_id", "no account"),
+        ("transfer", {"amount": "1.00", "target_account_id": "Bob"}, "target_account_id", "whole account id"),
+        ("transfer", {"amount": "1.00", "target_account_id": "YEN"}, "__all__", "JPY"),
+        ("transfer", {"amount": "1.00", "target_account_id": "FROZEN"}, "__all__", "unfreeze"),
+        ("change-overdraft-limit", {"limit": "100000000.01"}, "limit", "outside of what the product allows"),
+        ("unfreeze", {}, "__all__", "not frozen"),
+        ("close", {}, "__all__", "balance of zero"),
+    ],
+)
+def test_a_refusal_is_told_where_it_belongs_and_nothing_changes(
+    bank: Bank, supervisor: Client, command: str, fields: dict[str, str], field: str, says: str
+) -> None:
+    ann, bob, frozen = bank.open("10.00", overdraft="5.00"), bank.open(owner="Bob"), bank.open(owner="Fay")
+    bank.freeze(frozen)
+    ids = {"ANN": ann, "BOB": bob, "FROZEN": frozen, "YEN": Bank(currency="JPY").open(owner="Chiyo")}
+    before = bank.footprint()
+
+    answer = send(
+        supervisor, at(ann, command), **{name: str(ids.get(value, value)) for name, value in fields.items()}
+    )
+
+    assert answer.status_code == 200
+    told = errors(answer)
+    assert list(told) == [field]
+    assert says in told[field][0]
+    assert "Not done." in answer.content.decode()
+    assert bank.footprint() == before
+
+
+def test_a_form_that_is_sent_twice_has_one_effect(bank: Bank, teller: Client) -> None:
+    ann = bank.open("1.00")
+    form = {**form_of(teller, at(ann, "deposit")), "amount": "5.00", "reason": "a double click"}
+
+    answers = [teller.post(at(ann, "deposit"), form) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert "done." in messages(answers[0])[-1]
+    assert "had been done before" in messages(answers[1])[-1]
+    assert bank.balance(ann) == 600
+    assert Event.objects.filter(aggregate_id=ann, event_type="Deposited").count() == 2
+
+
+def test_a_form_that_is_sent_again_with_another_amount_is_refused_and_gets_a_new_key(
+    bank: Bank, teller: Client
+) -> None:
+    ann = bank.open("1.00")
+    form = {**form_of(teller, at(ann, "deposit")), "amount": "5.00", "reason": "first"}
+    teller.post(at(ann, "deposit"), form)
+    before = bank.footprint()
+
+    answer = teller.post(at(ann, "deposit"), {**form, "amount": "6.00"})
+
+    assert "was used for another command" in errors(answer)["__all__"][0]
+    assert bank.footprint() == before
+    assert answer.context["form"]["idempotency_key"].value() != form["idempotency_key"]
+
+
+def test_two_members_of_staff_may_hold_the_same_key(bank: Bank, teller: Client, supervisor: Client) -> None:
+    ann = bank.open()
+    key = str(uuid4())
+
+    for client in (teller, supervisor):
+        assert send(client, at(ann, "deposit"), amount="1.00", idempotency_key=key).status_code == 302
+
+    assert bank.balance(ann) == 200
+
+
+def test_staff_decide_on_what_they_saw(bank: Bank, teller: Client) -> None:
+    ann = bank.open("100.00")
+    form = {**form_of(teller, at(ann, "withdraw")), "amount": "60.00", "reason": "There are 100.00, it said"}
+    bank.withdraw(ann, "30.00")
+    before = bank.footprint()
+
+    answer = teller.post(at(ann, "withdraw"), form)
+
+    page = answer.content.decode()
+    assert "Look at its new state, then decide anew." in errors(answer)["__all__"][0]
+    assert "70.00" in page
+    assert bank.footprint() == before
+    form["expected_version"] = str(answer.context["form"]["expected_version"].value())
+    assert teller.post(at(ann, "withdraw"), form).status_code == 302
+    assert bank.balance(ann) == 1000
+
+
+@pytest.mark.parametrize("missing", ["idempotency_key", "expected_version"])
+def test_a_form_without_its_hidden_fields_does_nothing(bank: Bank, teller: Client, missing: str) -> None:
+    ann = bank.open("1.00")
+    form = {**form_of(teller, at(ann, "deposit")), "amount": "5.00", "reason": "hand-made"}
+    del form[missing]
+    before = bank.footprint()
+
+    answer = teller.post(at(ann, "deposit"), form)
+
+    assert "The form came incomplete, so nothing was done." in answer.content.decode()
+    assert bank.footprint() == before
+
+
+def test_what_people_write_is_shown_as_text(bank: Bank, supervisor: Client) -> None:
+    evil = "<script>alert(1)</script>"
+    ann = bank.open("1.00", owner=evil)
+
+    send(supervisor, at(ann, "deposit"), amount="1.00", description=evil, reason=evil)
+
+    for path in (
+        at(ann, "change"),
+        "/admin/accounts/account/",
+        f"/admin/eventstore/event/{last_event().position}/change/",
+    ):
+        page = supervisor.get(path).content.decode()
+        assert evil not in page
+        assert "&lt;script&gt;" in page

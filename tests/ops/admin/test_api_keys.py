@@ -1,0 +1,167 @@
+"""API clients and their keys: made by supervisors, shown once, revoked with a reason."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from ops.access.keys import InvalidKey, check_token, issue_key
+from ops.models import ApiClient, ApiKey, AuditEntry
+from tests.staff import make_staff, signed_in
+
+ISSUE = "/admin/ops/apikey/issue/"
+TOKEN = re.compile(r"bk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
+
+
+@pytest.fixture
+def supervisor(db: None) -> Client:
+    return signed_in(make_staff("supervisor"))
+
+
+@pytest.fixture
+def acme(db: None) -> ApiClient:
+    return ApiClient.objects.create(name="acme")
+
+
+def issue(desk: Client, acme: ApiClient, **fields: Any) -> Any:
+    """Opens the form and sends it."""
+    once = desk.get(ISSUE).context["once"]
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    form = {"once": once, "client": acme.pk, "scopes": ["accounts:read"], "expires_on": tomorrow, "reason": "a test"}
+    return desk.post(ISSUE, {**form, **fields})
+
+
+def entries(action: str) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(action=action).order_by("id"))
+
+
+def test_a_key_is_shown_once_and_works(supervisor: Client, acme: ApiClient) -> None:
+    page = issue(supervisor, acme, scopes=["accounts:read", "ops"])
+
+    (token,) = set(TOKEN.findall(page.content.decode()))
+    key = check_token(token)
+    assert (key.client, key.scopes) == (acme, ["accounts:read", "ops"])
+    assert key.created_by is not None
+    assert "no-store" in page.headers["Cache-Control"]
+    for path in (
+        "/admin/ops/apikey/",
+        f"/admin/ops/apikey/{key.pk}/change/",
+        f"/admin/ops/apiclient/{acme.pk}/change/",
+    ):
+        later = supervisor.get(path).content.decode()
+        assert token not in later
+        assert bytes(key.digest).hex() not in later
+    (entry,) = entries("issue_key")
+    assert (entry.actor, entry.reason, entry.outcome) == ("staff:supervisor", "a test", "done")
+    assert entry.detail["client"] == "acme"
+    assert token not in str(entry.__dict__)
+
+
+def test_a_key_works_until_the_end_of_its_last_day(supervisor: Client, acme: ApiClient) -> None:
+    last = (datetime.now(UTC) + timedelta(days=30)).date()
+
+    issue(supervisor, acme, expires_on=last.isoformat())
+
+    assert ApiKey.objects.get().expires_at == datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(
+        days=1
+    )
+
+
+def test_sending_the_form_again_issues_no_second_key(supervisor: Client, acme: ApiClient) -> None:
+    once = supervisor.get(ISSUE).context["once"]
+    issue(supervisor, acme, once=once)
+
+    again = issue(supervisor, acme, once=once)
+
+    assert again.headers["Location"] == "/admin/ops/apikey/"
+    assert ApiKey.objects.count() == 1
+    assert "no second key was issued" in supervisor.get("/admin/ops/apikey/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"scopes": []}, "scopes"),
+        ({"scopes": ["everything"]}, "scopes"),
+        ({"expires_on": "2020-01-01"}, "expires_on"),
+        ({"expires_on": "2199-01-01"}, "expires_on"),
+        ({"expires_on": "soon"}, "expires_on"),
+        ({"client": "99"}, "client"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+def test_a_wrong_field_is_told_and_no_key_is_issued(
+    supervisor: Client, acme: ApiClient, fields: dict[str, Any], field: str
+) -> None:
+    answer = issue(supervisor, acme, **fields)
+
+    assert list(answer.context["form"].errors) == [field]
+    assert ApiKey.objects.count() == 0
+    assert entries("issue_key") == []
+    assert issue(supervisor, acme, once=answer.context["once"]).status_code == 200
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_is_not_issued_for_a_client_that_is_not_active(supervisor: Client) -> None:
+    asleep = ApiClient.objects.create(name="asleep", is_active=False)
+
+    assert list(issue(supervisor, asleep).context["form"].errors) == ["client"]
+
+
+def test_a_revoked_key_opens_nothing(supervisor: Client, acme: ApiClient) -> None:
+    key, token = issue_key(
+        client=acme, scopes=["ops"], expires_at=datetime.now(UTC) + timedelta(days=1), issued_by=None
+    )
+
+    assert "opens nothing" not in supervisor.get(f"/admin/ops/apikey/{key.pk}/revoke/").content.decode()
+    without_reason = supervisor.post(f"/admin/ops/apikey/{key.pk}/revoke/", {"reason": " "})
+    assert list(without_reason.context["form"].errors) == ["reason"]
+    assert check_token(token)
+
+    for _ in range(2):
+        supervisor.post(f"/admin/ops/apikey/{key.pk}/revoke/", {"reason": "It leaked"})
+
+    with pytest.raises(InvalidKey):
+        check_token(token)
+    (entry,) = entries("revoke_key")
+    assert (entry.subject, entry.reason) == (f"apikey:{key.prefix}", "It leaked")
+
+
+def test_looking_at_a_key_changes_nothing(supervisor: Client, acme: ApiClient) -> None:
+    issue(supervisor, acme)
+    key = ApiKey.objects.get()
+
+    supervisor.get(f"/admin/ops/apikey/{key.pk}/revoke/")
+
+    key.refresh_from_db()
+    assert key.revoked_at is None
+
+
+def test_a_client_is_made_changed_and_never_deleted(supervisor: Client) -> None:
+    form = {"name": "acme", "reach": "own", "is_active": "on", "reason": "A new partner"}
+    assert supervisor.post("/admin/ops/apiclient/add/", form).status_code == 302
+    acme = ApiClient.objects.get()
+
+    changed = {"name": "renamed", "reach": "all", "reason": "They asked"}
+    assert supervisor.post(f"/admin/ops/apiclient/{acme.pk}/change/", changed).status_code == 302
+    assert supervisor.post(f"/admin/ops/apiclient/{acme.pk}/delete/", {"post": "yes"}).status_code == 403
+
+    acme.refresh_from_db()
+    assert (acme.name, acme.reach, acme.is_active) == ("acme", "all", False), "the name stands in events"
+    assert [
+        (e.action, e.reason) for e in AuditEntry.objects.filter(subject=f"apiclient:{acme.pk}").order_by("id")
+    ] == [
+        ("add_apiclient", "A new partner"),
+        ("change_apiclient", "They asked"),
+    ]
+
+
+def test_a_change_without_a_reason_is_not_made(supervisor: Client, acme: ApiClient) -> None:
+    answer = supervisor.post(f"/admin/ops/apiclient/{acme.pk}/change/", {"reach": "all", "is_active": "on"})
+
+    assert "Say why" in answer.content.decode()
+    acme.refresh_from_db()
+    assert acme.reach == "own"
+    assert entries("change_apiclient") == []
