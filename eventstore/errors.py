@@ -37,6 +37,10 @@ class BrokenHistory(EventStoreError):
     """Stored events, streams or read models contradict each other. Stop, and let a person look."""
 
 
+class SideEffects(EventStoreError):
+    """The projection's rows lead to something outside of the bank: they are made once, and never again."""
+
+
 class StreamNotFound(EventStoreError):
     """There is no stream with this id."""
 

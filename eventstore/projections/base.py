@@ -62,6 +62,9 @@ class Projection(ABC, Generic[Batch]):
     tables: ClassVar[tuple[str, ...]]
     surrogates: ClassVar[tuple[str, ...]] = ()
     """Columns that a database chose, such as serial keys: they mean nothing and are not compared."""
+    has_side_effects: ClassVar[bool] = False
+    """Its rows lead to something outside of the bank, such as a message. So it begins at the end of the feed, not at
+    its beginning, and is never rebuilt, replayed or wound back: that would do it all again."""
     handles: ClassVar[frozenset[str]]
     ignores: ClassVar[frozenset[str]]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from eventstore import feed
 from eventstore.errors import BrokenHistory
 from eventstore.locks import advisory_key
 from eventstore.projections.base import Projection
@@ -23,7 +24,7 @@ class Generation:
 
 def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
     """Makes the rows of a projection that is new. True: its tables were filled by an older version of its code, and
-    must be rebuilt before it goes on.
+    must be rebuilt before it goes on (never one that has side effects: that begins at the feed's end, and goes on).
 
     Raises:
         BrokenHistory: the tables were filled by a newer version than this code has.
@@ -39,16 +40,24 @@ def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
             f"projection {projection.name} was filled by its version {filled_by}; this code has version "
             f"{projection.version}: run the newer code"
         )
-    make(cursor, active(cursor, projection.name), shards)
+    generation = active(cursor, projection.name)
+    if projection.has_side_effects:
+        cursor.execute(
+            "UPDATE projections SET code_version = %s WHERE name = %s AND code_version < %s",
+            (projection.version, projection.name, projection.version),
+        )
+        make(cursor, generation, shards, position=feed.mark())
+        return False
+    make(cursor, generation, shards)
     return bool(filled_by < projection.version)
 
 
-def make(cursor: Any, generation: Generation, shards: int) -> None:
-    """Checkpoints of a generation at the start of the feed, where they are not there yet."""
+def make(cursor: Any, generation: Generation, shards: int, *, position: int = 0) -> None:
+    """Checkpoints of a generation at a position, by default the start of the feed, where they are not there yet."""
     cursor.execute(
-        "INSERT INTO projection_checkpoints (projection, generation, shard)"
-        " SELECT %s, %s, generate_series(0, %s - 1) ON CONFLICT DO NOTHING",
-        (generation.projection, generation.number, shards),
+        "INSERT INTO projection_checkpoints (projection, generation, shard, position)"
+        " SELECT %s, %s, generate_series(0, %s - 1), %s ON CONFLICT DO NOTHING",
+        (generation.projection, generation.number, shards, position),
     )
 
 

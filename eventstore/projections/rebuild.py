@@ -12,7 +12,7 @@ import structlog
 from django.db import connection, transaction
 
 from eventstore import feed
-from eventstore.errors import EventStoreError, StoreBusy
+from eventstore.errors import EventStoreError, SideEffects, StoreBusy
 from eventstore.locks import session_lock
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_fresh
@@ -40,8 +40,11 @@ def rebuild(projection: Projection[Any], progress: Progress, *, dry_run: bool = 
 
     Raises:
         StoreBusy: it is being rebuilt by someone else.
+        SideEffects: it has some, which a rebuild would repeat.
         UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
     """
+    if projection.has_side_effects:
+        raise SideEffects(f"{projection.name} cannot be rebuilt: all that was ever sent would be sent again")
     shards = feed.require_shard_count()
     with _alone(projection):
         following = _prepare(projection, shards)

@@ -47,7 +47,7 @@ def replay(aggregate_id: UUID, *, from_version: int, dry_run: bool, progress: Pr
     for number, read_model in enumerate(read_models, start=1):
         if isinstance(read_model, Inline):
             results.append(Replayed(read_model.name, head, read_model.replay(aggregate_id, dry_run=dry_run)))
-        elif part := read_model.slice_of(aggregate_id, from_version):
+        elif not read_model.has_side_effects and (part := read_model.slice_of(aggregate_id, from_version)):
             results.append(_replay_into(read_model, aggregate_id, part, dry_run))
         progress(number, len(read_models))
     return results
@@ -101,6 +101,8 @@ def seek(projection: Projection[Any], position: int, *, dry_run: bool) -> int:
     Raises:
         CannotSeek: forwards (events would be skipped), or a read model whose rows cannot be told apart by position.
     """
+    if projection.has_side_effects:
+        raise CannotSeek(f"{projection.name} cannot be wound back: what was sent would be sent again")
     conditions = projection.beyond(position)
     if not conditions:
         raise CannotSeek(f"{projection.name} cannot be wound back: use rebuild_projection {projection.name}")
