@@ -13,9 +13,10 @@ class AccountsConfig(AppConfig):
         from accounts.projections.daily_balances import DailyBalances
         from accounts.projections.journal import Journal
         from accounts.projections.transactions import Transactions
+        from accounts.projections.webhooks import Webhooks
         from eventstore import projections, registry
 
         registry.register(ACCOUNT)
         scopes.register()
-        for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances()):
+        for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances(), Webhooks()):
             projections.register(projection)

@@ -1,9 +1,71 @@
-"""The admin's side bar."""
+"""The admin's side bar: what there is, shown to whom may see it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse_lazy
+
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        "Bank",
+        (
+            ("Accounts", "account_balance_wallet", "accounts.account"),
+            ("Transactions", "swap_horiz", "accounts.transaction"),
+            ("Journal", "menu_book", "accounts.journalline"),
+            ("Daily balances", "calendar_month", "accounts.dailybalance"),
+            ("Reversals", "undo", "accounts.reversal"),
+        ),
+    ),
+    (
+        "Event store",
+        (
+            ("Events", "timeline", "eventstore.event"),
+            ("Streams", "account_tree", "eventstore.stream"),
+            ("Projections", "monitoring", "eventstore.projectionstate"),
+            ("Idempotency records", "repeat_one", "eventstore.idempotencyrecord"),
+            ("Ledger proofs", "verified", "accounts.ledgerproof"),
+        ),
+    ),
+    (
+        "Administration",
+        (
+            ("API clients", "hub", "ops.apiclient"),
+            ("API keys", "key", "ops.apikey"),
+            ("Webhooks", "webhook", "ops.webhook"),
+            ("Webhook deliveries", "outgoing_mail", "ops.webhookdelivery"),
+            ("Audit", "history_edu", "ops.auditentry"),
+            ("Staff", "group", "auth.user"),
+            ("Roles", "badge", "auth.group"),
+        ),
+    ),
+)
+"""Title, icon and model of each entry; who may view the model sees the entry."""
+
+
+def may_view(model: str) -> Callable[[HttpRequest], bool]:
+    app, name = model.split(".")
+    return lambda request: bool(request.user.has_perm(f"{app}.view_{name}"))
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    return []
+    for_everyone: list[dict[str, Any]] = [
+        {"title": "Overview", "icon": "home", "link": reverse_lazy("admin:index")},
+        {"title": "API documentation", "icon": "api", "link": reverse_lazy("api-docs")},
+    ]
+    groups = [
+        {
+            "title": title,
+            "items": [
+                {
+                    "title": name,
+                    "icon": icon,
+                    "link": reverse_lazy(f"admin:{model.replace('.', '_')}_changelist"),
+                    "permission": may_view(model),
+                }
+                for name, icon, model in entries
+            ],
+        }
+        for title, entries in GROUPS
+    ]
+    return [{"items": for_everyone}, *groups]

@@ -1,4 +1,4 @@
-"""Removing what may go: old idempotency records and snapshots. Events never go."""
+"""Removing what may go: old idempotency records, snapshots and deliveries of webhooks. Events never go."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from django.db import connection
 
 from eventstore import snapshots
 from ops.conf import get_settings
+from ops.webhooks import retention
 
 BATCH = 10_000
 MAX_BATCHES = 100
@@ -18,14 +19,17 @@ class CleanupReport:
 
     idempotency_records: int
     snapshots: int
+    webhook_deliveries: int
 
 
 def cleanup() -> CleanupReport:
-    """Removes idempotency records past their retention and all but the newest snapshots, in bounded batches."""
+    """Removes idempotency records and deliveries past their retention and all but the newest snapshots, in bounded
+    batches."""
     settings = get_settings()
     return CleanupReport(
         idempotency_records=_repeat(lambda: _expire_records(settings.idempotency_retention_hours)),
         snapshots=_repeat(lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH)),
+        webhook_deliveries=_repeat(lambda: retention.prune(limit=BATCH)),
     )
 
 

@@ -1,5 +1,7 @@
 """Recurring work of the event store."""
 
+from dataclasses import asdict
+
 import structlog
 from celery import shared_task
 
@@ -12,4 +14,4 @@ log = structlog.get_logger(__name__)
 def run_cleanup() -> None:
     """Hourly: see `eventstore.cleanup`. Safe to run twice."""
     report = cleanup()
-    log.info("cleanup", idempotency_records=report.idempotency_records, snapshots=report.snapshots)
+    log.info("cleanup", **asdict(report))

@@ -185,6 +185,14 @@ class Settings(BaseSettings):
             raise ValueError("WEBHOOK_LEASE must be above WEBHOOK_CONNECT_TIMEOUT and WEBHOOK_TIMEOUT together")
         return self
 
+    @model_validator(mode="after")
+    def _kafka_times_in_order(self) -> "Settings":
+        if self.kafka_consumer_session_timeout_ms > self.kafka_consumer_max_poll_interval_ms:
+            raise ValueError(
+                "KAFKA_CONSUMER_SESSION_TIMEOUT_MS must not be above KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS"
+            )
+        return self
+
     def database_parameters(self) -> dict[str, str | int]:
         """DATABASE_URL in the form of Django's DATABASES entry (NAME, USER, PASSWORD, HOST, PORT)."""
         parts = urlsplit(self.database_url.get_secret_value())

@@ -4,6 +4,18 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
+
+__all__ = [
+    "ApiClient",
+    "ApiKey",
+    "AuditEntry",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookLane",
+]
+
 
 class ApiClient(models.Model):
     """A program that calls the API: a card processor, an app, a partner."""

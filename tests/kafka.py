@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from django.db import connection
 
 from eventstore import projections
@@ -116,6 +116,7 @@ class Kafka:
         finally:
             for process in made._processes:
                 process.kill()
+            delete_topics()
             monkeypatch.undo()
             get_settings.cache_clear()
 
@@ -197,6 +198,14 @@ def wait_for(holds: Callable[[], Any], seconds: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not so after {seconds:.0f} s: {holds.__doc__ or holds}"
         time.sleep(0.05)
+
+
+def delete_topics() -> None:
+    """Those of the present settings, as far as they are there: thousands of partitions would slow the broker down."""
+    config, admin = get_settings(), clients.admin()
+    for future in admin.delete_topics([config.kafka_topic, config.kafka_dead_letter_topic]).values():
+        with suppress(KafkaException):
+            future.result(15)
 
 
 def last_position() -> int:

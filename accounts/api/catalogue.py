@@ -66,6 +66,10 @@ KINDS: dict[E, Kind] = {
     E.OVERDRAFT_IN_USE: Kind(422, "The overdraft is in use", "Bring the balance above the new limit first."),
     E.ALREADY_REVERSED: Kind(422, "The transaction was reversed before", "`reversed_by` names the reversal."),
     E.NOT_REVERSIBLE: Kind(422, "The transaction cannot be reversed", "Post a movement of its own instead."),
+    E.WEBHOOK_NOT_FOUND: Kind(404, "There is no such webhook", "Check the webhook's id."),
+    E.WEBHOOK_EXISTS: Kind(409, "There is a webhook with this URL", "Use it (`webhook_id`), or delete it first."),
+    E.WEBHOOK_LIMIT_REACHED: Kind(422, "There are too many webhooks", "Delete one that you no longer need."),
+    E.DELIVERY_NOT_FOUND: Kind(404, "There is no such delivery", "Check the id; old deliveries are removed."),
     E.BATCH_REJECTED: Kind(422, "The batch was not executed", "Mend the refused commands and send all of it again."),
     E.CONCURRENCY_CONFLICT: Kind(
         409, "Other commands were faster", "Nothing was done. Send the same request again.", retry_after=1

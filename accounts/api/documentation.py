@@ -231,3 +231,34 @@ def documents_read(
         responses={200: response, **(responses or {}), **_problems(codes)},
         examples=_problem_examples(codes),
     )
+
+
+def documents_change(
+    operation_id: str,
+    response: Any,
+    *,
+    summary: str,
+    tag: str,
+    description: str | None = None,
+    request: type[BaseSerializer[Any]] | None = None,
+    request_example: Mapping[str, Any] | None = None,
+    success: int = 200,
+    codes: Sequence[E] = (),
+) -> Decorate:
+    """For a method that changes something that is not money: it takes no idempotency key."""
+    body_codes = (E.VALIDATION_FAILED, E.MALFORMED_REQUEST, E.PAYLOAD_TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE)
+    codes = (*ALWAYS, *(body_codes if request else ()), *codes)
+    examples = [OpenApiExample(summary, value=request_example, request_only=True)] if request_example else []
+    return extend_schema(
+        operation_id=operation_id,
+        summary=summary,
+        description=description,
+        tags=[tag],
+        request=request,
+        parameters=[
+            REQUEST_ID,
+            _answers("Retry-After", "Seconds after which to send the same request again.", [503]),
+        ],
+        responses={success: response, **_problems(codes)},
+        examples=[*examples, *_problem_examples(codes)],
+    )

@@ -76,6 +76,15 @@ class EventSerializer(serializers.Serializer[Any]):
         return bytes(stored.hash).hex()
 
 
+class WebhookEventSerializer(EventSerializer):
+    """An event as a webhook gets it: the body of the request, beside the headers Bankes-*."""
+
+    hash = None  # type: ignore[assignment]  # not sent
+    recorded_at = None  # type: ignore[assignment]
+    occurred_at = TimeField(source="timestamp")
+    account_id = serializers.UUIDField(source="aggregate_id")
+
+
 class PostingSerializer(serializers.Serializer[Any]):
     """One posting of one account, as on a statement."""
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView
 
-from accounts.api import batches, commands, reads
+from accounts.api import batches, commands, reads, webhooks
 
 app_name = "api-v1"
 
@@ -36,5 +36,14 @@ urlpatterns = [
     *both_ways("transactions/<uuid:transaction_id>", reads.TransactionDetail, "transaction"),
     *both_ways("transactions/<uuid:transaction_id>/reversal", commands.Reverse, "reversal"),
     *both_ways("batches", batches.Batch, "batches"),
+    *both_ways("webhooks", webhooks.WebhookList, "webhooks"),
+    *both_ways("webhooks/<uuid:webhook_id>", webhooks.WebhookDetail, "webhook"),
+    *both_ways("webhooks/<uuid:webhook_id>/secret", webhooks.WebhookSecret, "webhook-secret"),
+    *both_ways("webhooks/<uuid:webhook_id>/resume", webhooks.WebhookResume, "webhook-resume"),
+    *both_ways("webhooks/<uuid:webhook_id>/deliveries", webhooks.DeliveryList, "deliveries"),
+    *both_ways("webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>", webhooks.DeliveryDetail, "delivery"),
+    *both_ways(
+        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver", webhooks.Redelivery, "redelivery"
+    ),
     *both_ways("schema", SpectacularAPIView, "schema"),
 ]

@@ -40,6 +40,11 @@ class ErrorCode(StrEnum):
     OVERDRAFT_IN_USE = "overdraft_in_use"
     ALREADY_REVERSED = "already_reversed"
     NOT_REVERSIBLE = "not_reversible"
+    # webhooks
+    WEBHOOK_NOT_FOUND = "webhook_not_found"
+    WEBHOOK_EXISTS = "webhook_exists"
+    WEBHOOK_LIMIT_REACHED = "webhook_limit_reached"
+    DELIVERY_NOT_FOUND = "delivery_not_found"
     # the system
     BATCH_REJECTED = "batch_rejected"
     CONCURRENCY_CONFLICT = "concurrency_conflict"

@@ -171,6 +171,7 @@ def bank_children(application: dict[str, str]) -> list[ChildSpec]:
         "beat": [*celery, "beat", "--schedule", schedule, "--pidfile", ""],
         "worker": [*celery, "worker", "--concurrency", "2"],
         **(KAFKA_COMMANDS if with_kafka else FEED_COMMANDS),
+        "webhooks": [PYTHON, "manage.py", "deliver_webhooks"],
     }
     return [
         ChildSpec(name, command, application, WEB_STOP_BY if name == "web" else WORKERS_STOP_BY)

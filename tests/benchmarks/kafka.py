@@ -35,7 +35,7 @@ from eventstore.projections.runner import Runner  # noqa: E402
 from ops.conf import get_settings  # noqa: E402
 from ops.embedded import kafka as launcher  # noqa: E402
 from tests.bank import Bank  # noqa: E402
-from tests.kafka import Process, is_applied, reader, wait_for  # noqa: E402
+from tests.kafka import Process, delete_topics, is_applied, reader, wait_for  # noqa: E402
 
 EVENTS = int(os.environ.get("EVENTS") or 50_000)
 ROUNDS = int(os.environ.get("ROUNDS") or 3)
@@ -47,7 +47,7 @@ BATCHES = (250, 5000)
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)
 
 
 def main() -> None:
@@ -59,9 +59,7 @@ def main() -> None:
         load(EVENTS)
         rows = all_rows()
         size = statistics.mean(len(row.value) for row in rows)
-        say(
-            f"{len(rows)} events of {size:.0f} bytes, {get_settings().shard_count} partitions, {ROUNDS} rounds, medians"
-        )
+        say(f"{len(rows)} events of {size:.0f} bytes in {get_settings().shard_count} partitions; medians of {ROUNDS}")
         relay_figures(rows)
         consumer_figures(database, len(rows))
         empty(database)
@@ -95,6 +93,8 @@ def all_rows() -> list[Row]:
 
 def fresh_topic() -> str:
     """New topics and a new group, as this process's settings."""
+    if "KAFKA_TOPIC" in os.environ:
+        delete_topics()
     mark = secrets.token_hex(4)
     os.environ |= {
         "KAFKA_TOPIC": f"bench-{mark}",
@@ -144,14 +144,15 @@ def bare_producer(rows: list[Row], *, with_headers: bool) -> float:
     producer.list_topics(topic, timeout=15)
 
     def produce() -> None:
-        for value, key, shard, extra in messages:
+        for number, (value, key, shard, extra) in enumerate(messages):
             while True:
                 try:
                     producer.produce(topic, value, key, shard, **extra)
                     break
                 except BufferError:
                     producer.poll(0.01)
-            producer.poll(0)
+            if number % 1000 == 0:
+                producer.poll(0)
         while len(producer):
             producer.poll(0.002)
 
@@ -254,6 +255,7 @@ def lag_figures(database: psycopg.Connection) -> None:
     try:
         with seen_transactions(database) as seen:
             accounts = [Bank().open() for _ in range(200)]
+            steady_load(accounts, 10)  # until both consumers have joined
             wait_for(is_applied)
             written = steady_load(accounts, SECONDS)
             wait_for(is_applied)

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = ROOT / "var"
@@ -17,29 +18,29 @@ READY_WITHIN = 30.0
 
 @contextmanager
 def running_server() -> Iterator[str]:
-    """Its URL. The static files are collected anew, into a place of their own."""
-    environment = os.environ | {"STATIC_ROOT": str(VAR / "test-static"), "LOG_LEVEL": "WARNING"}
-    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    manage = [sys.executable, "manage.py", "collectstatic", "--noinput", "--clear", "--verbosity", "0"]
-    subprocess.run(manage, cwd=ROOT, env=environment, check=True, timeout=120)
-    port = _free_port()
-    log = VAR / "test-server.log"
-    command = [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "--bind", f"127.0.0.1:{port}"]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "--worker-class", "gthread", "--threads", "8", "--no-control-socket"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_it_answers(url, process, log)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    """Its URL. The static files are collected into a place of its own, so that runs do not disturb each other."""
+    with TemporaryDirectory(prefix="page-tests-", dir=VAR) as own:
+        environment = os.environ | {"STATIC_ROOT": f"{own}/static", "LOG_LEVEL": "WARNING"}
+        environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        manage = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
+        subprocess.run(manage, cwd=ROOT, env=environment, check=True, timeout=120)
+        port, log = _free_port(), Path(own) / "server.log"
+        command = [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "--bind", f"127.0.0.1:{port}"]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [*command, "--worker-class", "gthread", "--threads", "8", "--no-control-socket"],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                url = f"http://127.0.0.1:{port}"
+                _wait_until_it_answers(url, process, log)
+                yield url
+            finally:
+                process.terminate()
+                process.wait(timeout=20)
 
 
 def _free_port() -> int:

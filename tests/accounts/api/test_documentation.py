@@ -58,7 +58,7 @@ def test_commands_document_their_headers_and_problems() -> None:
     for path, operations in openapi()["paths"].items():
         for method, operation in operations.items():
             named = {parameter["name"] for parameter in operation["parameters"]}
-            if method != "get":
+            if method != "get" and "webhooks" not in operation["tags"]:  # those move no money and take no key
                 assert "Idempotency-Key" in named, path
                 assert (
                     "Idempotent-Replayed"
