@@ -25,6 +25,7 @@ TECHNICAL = (
     "eventstore.view_stream",
     "eventstore.view_idempotencyrecord",
     "eventstore.view_projectionstate",
+    "eventstore.view_deadletter",
     "ops.view_webhook",
     "ops.view_webhookdelivery",
 )
@@ -34,6 +35,7 @@ OPERATOR = (
     "accounts.freeze",
     "accounts.unfreeze",
     "ops.manage_webhook",
+    "eventstore.resolve_deadletter",
 )
 SUPERVISOR = (
     *TELLER,

@@ -28,4 +28,4 @@ accesslog = None  # the application logs each request itself, with who and why
 def child_exit(server: Any, worker: Any) -> None:
     """Take the gauges of a worker that ended out of the metrics."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(worker.pid)

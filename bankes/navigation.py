@@ -23,6 +23,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Events", "timeline", "eventstore.event"),
             ("Streams", "account_tree", "eventstore.stream"),
             ("Projections", "monitoring", "eventstore.projectionstate"),
+            ("Dead letters", "report", "eventstore.deadletter"),
             ("Idempotency records", "repeat_one", "eventstore.idempotencyrecord"),
             ("Ledger proofs", "verified", "accounts.ledgerproof"),
         ),

@@ -251,7 +251,6 @@ SPECTACULAR_SETTINGS = {
         "ops.access.authentication.ApiKeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "WEBHOOKS": ["accounts.api.webhook_guide.EVENT"],
     "PREPROCESSING_HOOKS": ["accounts.api.openapi.one_path_each"],
     "POSTPROCESSING_HOOKS": ["accounts.api.openapi.publish_codes"],
 }

@@ -46,6 +46,11 @@ def badge(text: object, tone: str = "plain") -> SafeString:
     return format_html('<span class="b-badge b-badge-{}">{}</span>', tone, text)
 
 
+def verbatim(text: str) -> SafeString | str:
+    """Text as it is, such as a traceback."""
+    return format_html('<pre class="b-json" tabindex="0">{}</pre>', text) if text else NOTHING
+
+
 def pretty(value: Any) -> SafeString:
     """JSON for people, with the keys in the order in which they are stored."""
     return format_html(

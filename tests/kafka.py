@@ -54,6 +54,15 @@ class RunningBroker:
         self._process.kill()
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """The exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()
@@ -177,7 +186,14 @@ class Process:
 
     def stop(self, within: float = 15.0) -> int:
         """SIGTERM; returns the exit code."""
+        self.terminate()
+        return self.wait(within)
+
+    def terminate(self) -> None:
         self._process.terminate()
+
+    def wait(self, within: float) -> int:
+        """The exit code."""
         return self._process.wait(within)
 
 

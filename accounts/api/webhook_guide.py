@@ -1,9 +1,5 @@
 """What the documentation of webhooks tells the people who write a receiver."""
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, OpenApiWebhook, extend_schema
-
-from accounts.api.representations import WebhookEventSerializer
 from ops.webhooks.signing import VERIFY
 
 GUIDE = f"""\
@@ -35,24 +31,3 @@ accounts there is no order. A delivery that you ask for again may come after lat
 
 The address must be `https://` in the public Internet, without user name and password.
 """
-
-
-def _header(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description=description)
-
-
-EVENT = OpenApiWebhook(
-    name="event",
-    decorator=extend_schema(
-        summary="An event, as it is sent to you",
-        description="See “Subscribe to events” for what is promised and how to check the signature.",
-        tags=["webhooks"],
-        parameters=[
-            _header("Bankes-Signature", "`t=<seconds since 1970>,v1=<hex>`"),
-            _header("Bankes-Event-Id", "The event's id: skip what you have seen."),
-            _header("Bankes-Delivery-Id", "As `GET /webhooks/{id}/deliveries` names it."),
-        ],
-        request=WebhookEventSerializer,
-        responses={"2XX": OpenApiResponse(description="You have it.")},
-    ),
-)

@@ -4,28 +4,27 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_storage'),
+        ("accounts", "0002_storage"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='LedgerProof',
+            name="LedgerProof",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('position', models.BigIntegerField(help_text='Position of the last event that was verified.')),
-                ('events', models.BigIntegerField()),
-                ('streams', models.BigIntegerField()),
-                ('seconds', models.FloatField()),
-                ('differences', models.IntegerField()),
-                ('first_differences', models.JSONField(default=list)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                ("position", models.BigIntegerField(help_text="Position of the last event that was verified.")),
+                ("events", models.BigIntegerField()),
+                ("streams", models.BigIntegerField()),
+                ("seconds", models.FloatField()),
+                ("differences", models.IntegerField()),
+                ("first_differences", models.JSONField(default=list)),
             ],
             options={
-                'db_table': 'ledger_proofs',
-                'ordering': ['-id'],
-                'default_permissions': ('view',),
+                "db_table": "ledger_proofs",
+                "ordering": ["-id"],
+                "default_permissions": ("view",),
             },
         ),
     ]

@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 BATCH = 5000
 """Most events in flight, and most that are read ahead."""
 CONFIRMATION_POLL = 0.002
+STOP_WITHIN = 4.0
+"""Seconds that the brokers get to confirm what is in flight when the relay is told to stop."""
 RENEW_EVERY = lease.LEASE_SECONDS / 4
 STANDBY_PAUSE = 0.5
 SHORTEST_PAUSE = 0.01
@@ -72,8 +74,8 @@ class Relay:
         log.info("relay_leads", topic=self.topic, epoch=taken.epoch, position=taken.position)
         try:
             topics.ensure_topics(self.shards)
-            with Term(taken, self.shards) as term:
-                term.run(stop)
+            with Term(taken, self.shards, stop) as term:
+                term.run()
         finally:
             _give_back(taken)
         return True
@@ -92,9 +94,10 @@ class Term:
     One batch is in flight at a time: while the brokers confirm it, the reader fetches the next.
     """
 
-    def __init__(self, taken: Lease, shards: int) -> None:
+    def __init__(self, taken: Lease, shards: int, stop: threading.Event | None = None) -> None:
         self._lease = taken
         self._shards = shards
+        self._stop = stop or threading.Event()
         self._previous = list(taken.shard_positions)
         self._failed: list[KafkaError] = []
         self._renew_at = time.monotonic() + RENEW_EVERY
@@ -112,20 +115,21 @@ class Term:
         self._producer.purge()
         self._producer.flush(1)
 
-    def run(self, stop: threading.Event) -> None:
-        """
+    def run(self) -> None:
+        """Until `stop` is set.
+
         Raises:
             Fenced: another relay leads.
             KafkaException, DatabaseError: nothing is lost; begin another term.
         """
         longest = get_settings().projection_poll_ms / 1000
         pause = SHORTEST_PAUSE
-        while not stop.is_set():
+        while not self._stop.is_set():
             if self.step():
                 pause = SHORTEST_PAUSE
                 continue
             self._publish_letters()
-            stop.wait(pause)
+            self._stop.wait(pause)
             pause = min(longest, pause * 1.5)
 
     def step(self) -> int:
@@ -153,11 +157,18 @@ class Term:
         self._previous[shard] = row.position
 
     def _await_confirmation(self) -> None:
+        told_at = 0.0
         while True:
             waiting = len(self._producer)
             self._producer.poll(CONFIRMATION_POLL if waiting else 0)
             if self._failed:
                 raise KafkaException(self._failed[0])
+            if self._stop.is_set():
+                told_at = told_at or time.monotonic()
+                if waiting and time.monotonic() > told_at + STOP_WITHIN:
+                    raise KafkaException(
+                        KafkaError(KafkaError._MSG_TIMED_OUT, "told to stop before the confirmation")
+                    )
             if time.monotonic() > self._renew_at:
                 lease.renew(self._lease)
                 self._renew_at = time.monotonic() + RENEW_EVERY

@@ -1,21 +1,17 @@
 """Webhooks of API clients, and the log of what was sent to them."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django import forms
-from django.contrib import admin, messages
-from django.db import transaction
+from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
-from ops.admin.audited import reason_field, require_permission
 from ops.admin.keyset import BY_ID, Keyset
-from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, id_filter, text_filter
-from ops.audit.record import record
+from ops.admin.lists import Column, Filters, choice_filter, id_filter, text_filter
+from ops.admin.managed import ManagedAdmin
 from ops.html import badge, link, page_of, pretty, short_id, when
 from ops.webhooks import queue, subscriptions
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery
@@ -26,10 +22,6 @@ MANAGE = "ops.manage_webhook"
 
 def state_badge(row: Webhook | WebhookDelivery) -> object:
     return badge(row.get_state_display(), TONES.get(row.state, "plain"))
-
-
-class ReasonForm(forms.Form):
-    reason = reason_field()
 
 
 class WebhookFilters(Filters):
@@ -49,42 +41,10 @@ class DeliveryFilters(Filters):
         return queryset.filter(**given), keyset
 
 
-class ManagedAdmin(KeysetAdmin):
-    """Read-only rows of which some can be acted on, each time with a reason that is recorded."""
-
-    keyset = BY_ID
-    object_template = "ops/managed.html"
-
-    def act(
-        self, request: HttpRequest, obj: Model | None, *, action: str, button: str, about: str, do: Callable[[], str]
-    ) -> HttpResponse:
-        """The form that asks why; sent, it does `do` and tells what that returns."""
-        label = self.opts.model_name
-        require_permission(request, MANAGE, action, f"{label}:{obj.pk if obj else 'unknown'}")
-        if obj is None:
-            raise Http404(f"There is no such {self.opts.verbose_name}.")
-        form = ReasonForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            with transaction.atomic():
-                done = do()
-                reason = form.cleaned_data["reason"]
-                record(request, action=action, subject=f"{label}:{obj.pk}", reason=reason, detail={"row": str(obj)})
-            messages.success(request, done)
-            return HttpResponseRedirect(page_of(f"ops.{label}", obj.pk))
-        context = {"title": f"{button}: {obj}", "form": form, "about": about, "button": button}
-        return self.render(request, "ops/act.html", {**context, "back": page_of(f"ops.{label}", obj.pk)})
-
-    def tools(self, request: HttpRequest, obj: Any) -> list[dict[str, str]]:
-        """Buttons on the page of a row: label and URL."""
-        return []
-
-    def object_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        tools = self.tools(request, obj) if request.user.has_perm(MANAGE) else []
-        return {**super().object_context(request, obj), "tools": tools}
-
-
 @admin.register(Webhook)
 class WebhookAdmin(ManagedAdmin):
+    keyset = BY_ID
+    manage_permission = MANAGE
     about = "Addresses to which API clients have events sent. Clients make and delete them over the API."
     when_empty = "No client has made a webhook yet (POST /api/v1/webhooks)."
     filters = WebhookFilters
@@ -134,9 +94,10 @@ class WebhookAdmin(ManagedAdmin):
         return self.get_queryset(request).exclude(state=Webhook.State.DELETED).filter(pk=webhook_id).first()
 
     def pause_view(self, request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-        def do() -> str:
-            reason = "Paused by the bank."
-            return "It is paused." if subscriptions.pause(webhook_id, reason) else "It was paused before."
+        def do(reason: str) -> str:
+            return (
+                "It is paused." if subscriptions.pause(webhook_id, "Paused by the bank.") else "It was paused before."
+            )
 
         return self.act(
             request,
@@ -148,7 +109,7 @@ class WebhookAdmin(ManagedAdmin):
         )
 
     def resume_view(self, request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-        def do() -> str:
+        def do(reason: str) -> str:
             subscriptions.resume(webhook_id)
             return "It is active: what has waited is being sent."
 
@@ -179,6 +140,8 @@ MOST_ATTEMPTS = 200
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ManagedAdmin):
+    keyset = BY_ID
+    manage_permission = MANAGE
     about = "Each message to each webhook, newest first: what was sent, or is to be, and what came of it."
     when_empty = "Messages appear when something happens that a webhook asked for."
     filters = DeliveryFilters
@@ -231,7 +194,7 @@ class WebhookDeliveryAdmin(ManagedAdmin):
         ]
 
     def again_view(self, request: HttpRequest, delivery_id: UUID) -> HttpResponse:
-        def do() -> str:
+        def do(reason: str) -> str:
             queue.send_again(delivery_id)
             return "It is due, and goes before those of its account that wait."
 

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,59 +15,93 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='ApiClient',
+            name="ApiClient",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(help_text='Appears in every event that it causes.', max_length=60, unique=True)),
-                ('reach', models.CharField(choices=[('own', 'Accounts that it opened'), ('all', 'All accounts of the bank')], default='own', max_length=3)),
-                ('is_active', models.BooleanField(default=True, help_text='Unticked, none of its keys works.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "name",
+                    models.SlugField(help_text="Appears in every event that it causes.", max_length=60, unique=True),
+                ),
+                (
+                    "reach",
+                    models.CharField(
+                        choices=[("own", "Accounts that it opened"), ("all", "All accounts of the bank")],
+                        default="own",
+                        max_length=3,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True, help_text="Unticked, none of its keys works.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'verbose_name': 'API client',
-                'ordering': ['name'],
+                "verbose_name": "API client",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('prefix', models.CharField(help_text="The key's public part, by which it is found.", max_length=12, unique=True)),
-                ('digest', models.BinaryField(max_length=32)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), size=None)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField()),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('last_used_at', models.DateTimeField(help_text='To the minute.', null=True)),
-                ('client', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='keys', to='ops.apiclient')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "prefix",
+                    models.CharField(
+                        help_text="The key's public part, by which it is found.", max_length=12, unique=True
+                    ),
+                ),
+                ("digest", models.BinaryField(max_length=32)),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), size=None),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(null=True)),
+                ("last_used_at", models.DateTimeField(help_text="To the minute.", null=True)),
+                (
+                    "client",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="keys", to="ops.apiclient"
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key',
-                'ordering': ['-created_at'],
-                'permissions': [('issue_apikey', 'Can issue API keys'), ('revoke_apikey', 'Can revoke API keys')],
-                'default_permissions': ('view',),
+                "verbose_name": "API key",
+                "ordering": ["-created_at"],
+                "permissions": [("issue_apikey", "Can issue API keys"), ("revoke_apikey", "Can revoke API keys")],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('actor', models.CharField(max_length=200)),
-                ('action', models.CharField(max_length=60)),
-                ('subject', models.CharField(help_text='What it was done to, such as account:<id>.', max_length=200)),
-                ('outcome', models.CharField(choices=[('done', 'Done'), ('refused', 'Refused')], max_length=10)),
-                ('reason', models.TextField(help_text="Why, in the person's own words.")),
-                ('detail', models.JSONField(default=dict)),
-                ('address', models.CharField(help_text='Where the request came from.', max_length=60)),
-                ('request_id', models.CharField(max_length=60)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                ("actor", models.CharField(max_length=200)),
+                ("action", models.CharField(max_length=60)),
+                ("subject", models.CharField(help_text="What it was done to, such as account:<id>.", max_length=200)),
+                ("outcome", models.CharField(choices=[("done", "Done"), ("refused", "Refused")], max_length=10)),
+                ("reason", models.TextField(help_text="Why, in the person's own words.")),
+                ("detail", models.JSONField(default=dict)),
+                ("address", models.CharField(help_text="Where the request came from.", max_length=60)),
+                ("request_id", models.CharField(max_length=60)),
             ],
             options={
-                'verbose_name_plural': 'audit entries',
-                'ordering': ['-id'],
-                'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['subject', 'id'], name='audit_subject_id'), models.Index(fields=['actor', 'id'], name='audit_actor_id')],
+                "verbose_name_plural": "audit entries",
+                "ordering": ["-id"],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["subject", "id"], name="audit_subject_id"),
+                    models.Index(fields=["actor", "id"], name="audit_actor_id"),
+                ],
             },
         ),
     ]

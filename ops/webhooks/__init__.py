@@ -13,5 +13,6 @@ What is promised
 - Signed: see `signing`. Only to addresses that `addresses` takes.
 
 What is not promised: exactly once, an order across accounts, and delivery to a webhook that is paused (by
-WEBHOOK_PAUSE_AFTER failures in a row, by a 410, by staff): what it misses waits for it as long as deliveries are kept.
+WEBHOOK_PAUSE_AFTER failures in a row, by a 410, by staff): what it misses waits for it as long as deliveries are
+kept.
 """

@@ -20,7 +20,7 @@ from eventstore.models import Event
 from tests.bank import Bank
 from tests.kafka import Kafka, Process, RunningBroker, is_applied, is_relayed, require_kafka, wait_for
 
-KILLS = int(os.environ.get("KILLS") or 6)
+KILLS = int(os.environ.get("KILLS") or 5)
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 ACCOUNTS = 20
 READ_MODELS = ("transactions", "journal", "daily_balances")
@@ -105,7 +105,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_doubled(
             victims = Victims(kafka, own_broker)
             wait_for(Transaction.objects.exists)
             for _ in range(KILLS):
-                time.sleep(dice.random() * 4)
+                time.sleep(dice.random() * 3)
                 before = Event.objects.count()
                 killed = victims.kill_one(dice)
                 print(f"killed {killed}; {Event.objects.count() - before} events meanwhile")  # noqa: T201
@@ -121,3 +121,26 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_doubled(
     for name in READ_MODELS:
         call_command("rebuild_projection", name)
     assert content() == by_kafka, f"SEED={SEED}: the read models differ from a fresh rebuild"
+
+
+@pytest.mark.timeout(120)
+def test_relay_and_consumers_end_in_time_while_the_broker_is_dead(
+    bank: Bank, own_broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher gives them 12 s, systemd more."""
+    with Kafka.on(own_broker.settings, monkeypatch) as kafka:
+        relay, consumers = kafka.relay(), kafka.consumers()
+        account = bank.open("1.00")
+        wait_for(is_applied)
+        own_broker.kill()
+        bank.deposit(account, "1.00")
+        time.sleep(1)  # it is in flight
+        began = time.monotonic()
+        for process in (relay, consumers):
+            process.terminate()
+        assert [relay.wait(12), consumers.wait(12)] == [0, 0]
+        assert time.monotonic() - began < 12
+        own_broker.start()
+        kafka.relay(), kafka.consumers()
+        wait_for(is_applied)
+    call_command("verify_ledger")

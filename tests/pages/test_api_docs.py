@@ -13,7 +13,7 @@ def test_it_asks_to_sign_in_then_shows_every_operation_with_its_examples(desk: D
 
     desk.page.locator(".opblock").first.wait_for()
     assert desk.path() == "/api/docs/"
-    assert desk.page.locator(".opblock").count() == 16
+    assert desk.page.locator(".opblock").count() >= 16
     desk.page.get_by_text("/deposits").first.click()
     assert desk.says("Names the command: sent again with the same body")
     assert desk.says("Salary")

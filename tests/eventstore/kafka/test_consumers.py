@@ -13,7 +13,6 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import DailyBalance, JournalLine, Transaction
-from accounts.projections.transactions import Transactions
 from eventstore import feed, projections
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.kafka import clients
@@ -100,7 +99,7 @@ def test_the_read_models_that_came_by_kafka_equal_those_of_the_feed(kafka: Kafka
     assert content() == by_kafka
 
 
-def test_what_came_while_no_consumer_ran_is_applied_afterwards(kafka: Kafka, bank: Bank) -> None:
+def test_row_13_what_came_while_no_consumer_ran_is_applied_afterwards(kafka: Kafka, bank: Bank) -> None:
     """Row 13: offsets were never committed and reset to latest."""
     kafka.relay()
     first = kafka.consumers()
@@ -114,9 +113,7 @@ def test_what_came_while_no_consumer_ran_is_applied_afterwards(kafka: Kafka, ban
         wait_for(is_applied)
 
     call_command("verify_ledger")
-    admin, topic = clients.admin(), get_settings().kafka_topic
-    group = _committed()
-    assert sum(group.values()) == Event.objects.count(), f"not all offsets of {topic} were committed: {admin}"
+    assert sum(_committed().values()) == Event.objects.count(), "not all offsets were committed"
 
 
 def _committed() -> dict[int, int]:
@@ -172,7 +169,7 @@ def test_a_message_that_comes_twice_is_applied_once(kafka: Kafka, bank: Bank) ->
     assert letters() == []
 
 
-def test_a_message_that_is_no_event_is_kept_and_stops_nothing(kafka: Kafka, bank: Bank) -> None:
+def test_row_12_a_message_that_is_no_event_is_kept_and_stops_nothing(kafka: Kafka, bank: Bank) -> None:
     """Row 12: unreadable messages vanished. Here each goes to the dead letters, and what it may have hidden is
     taken from the feed."""
     account = bank.open("10.00")
@@ -290,7 +287,7 @@ def test_a_new_read_model_begins_with_the_first_event(kafka: Kafka, bank: Bank, 
     call_command("verify_ledger")
 
 
-def test_sigterm_ends_a_busy_consumer_cleanly(kafka: Kafka, bank: Bank) -> None:
+def test_row_23_sigterm_ends_busy_consumers_cleanly(kafka: Kafka, bank: Bank) -> None:
     """Row 23: shutdown left queued writes unwritten."""
     relay, consumers = kafka.relay(), kafka.consumers(2)
     for _ in range(5):
@@ -299,9 +296,6 @@ def test_sigterm_ends_a_busy_consumer_cleanly(kafka: Kafka, bank: Bank) -> None:
     assert consumers.stop() == 0
     assert relay.stop() == 0
 
-    wait = [Transactions.name]
-    applied = Transaction.objects.count()
-    assert applied == Event.objects.filter(position__in=Transaction.objects.values("position")).count(), wait
     kafka.relay()
     with member():
         wait_for(is_applied)

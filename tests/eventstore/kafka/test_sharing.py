@@ -82,7 +82,7 @@ def deposits(bank: Bank) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("applied_order")
-def test_one_of_two_consumers_dies_and_a_third_joins_and_each_account_stays_in_order(
+def test_row_11_one_of_two_consumers_dies_and_a_third_joins_and_each_account_stays_in_order(
     kafka: Kafka, bank: Bank, sweeper: psycopg.Connection
 ) -> None:
     """Row 11: batches went round-robin to workers, and the order within an account was lost."""

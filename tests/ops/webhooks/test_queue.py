@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from django.db.models import F
 from django.utils import timezone
@@ -366,6 +367,14 @@ def test_old_deliveries_are_removed_whatever_became_of_them(webhook: Webhook, re
     send_due()
     assert states() == [Delivered]
     assert not WebhookLane.objects.exists()
+
+
+def test_the_cleanup_removes_old_deliveries(webhook: Webhook, capsys: pytest.CaptureFixture[str]) -> None:
+    message(webhook)
+    WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
+    call_command("cleanup")
+    assert "1 webhook deliveries" in capsys.readouterr().out
+    assert not WebhookDelivery.objects.exists()
 
 
 def test_a_secret_that_is_lost_pauses_the_webhook_and_sends_nothing_unsigned(

@@ -1,0 +1,96 @@
+"""Dead letters in the admin: seen by technical staff, retried by operators, discarded by two persons."""
+
+import pytest
+
+from accounts.models import Transaction
+from accounts.projections.transactions import Transactions
+from eventstore.events import StoredEvent
+from eventstore.models import DeadLetter
+from eventstore.projections.runner import catch_up
+from ops.models import AuditEntry
+from tests.bank import Bank
+from tests.staff import make_staff, signed_in
+
+BASE = "/admin/eventstore/deadletter/"
+
+
+@pytest.fixture
+def mended(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """A failed deposit of 6.66 with one event parked behind it; the switch mends the cause."""
+    switch = {"on": False}
+    gather = Transactions.gather
+
+    def choosy(self: Transactions, stored: StoredEvent, batch: list) -> None:
+        if stored.data.get("amount") == 666 and not switch["on"]:
+            raise ValueError("cannot take <666>")
+        gather(self, stored, batch)
+
+    monkeypatch.setattr(Transactions, "gather", choosy)
+    account_id = bank.open("1.00")
+    bank.deposit(account_id, "6.66")
+    bank.deposit(account_id, "2.00")
+    catch_up([Transactions()])
+    return switch
+
+
+def failed() -> DeadLetter:
+    return DeadLetter.objects.get(event_type="Deposited", version=3)
+
+
+@pytest.mark.usefixtures("mended")
+def test_the_list_and_the_page_tell_what_failed_and_why() -> None:
+    browser = signed_in(make_staff("auditor"))
+    page = browser.get(BASE).content.decode()
+    assert "cannot take &lt;666&gt;" in page
+    assert "Parked" in page
+    page = browser.get(f"{BASE}{failed().id}/change/").content.decode()
+    assert "Traceback" in page
+    assert "&quot;amount&quot;: 666" in page
+    assert "Retry" not in page
+
+
+def test_an_operator_retries_and_the_reason_is_recorded(mended: dict[str, bool]) -> None:
+    browser = signed_in(make_staff("operator"))
+    url = f"{BASE}{failed().id}/retry/"
+    assert browser.post(url, {"reason": ""}).status_code == 200
+    assert failed().state == "failed"
+
+    answer = browser.post(url, {"reason": "try now"}, follow=True)
+    assert "0 events were applied, 2 still wait" in answer.content.decode()
+    mended["on"] = True
+    answer = browser.post(url, {"reason": "mended by release 7"}, follow=True)
+
+    assert "2 events were applied, 0 still wait" in answer.content.decode()
+    assert (failed().state, failed().resolved_by) == ("applied", "staff:operator")
+    assert Transaction.objects.count() == 3
+    assert AuditEntry.objects.filter(action="retry_dead_letter", outcome="done").count() == 2
+
+
+@pytest.mark.usefixtures("mended")
+def test_a_discard_needs_a_second_person() -> None:
+    operator = signed_in(make_staff("operator"))
+    letter = failed()
+    operator.post(f"{BASE}{letter.id}/discard/", {"reason": "test data"})
+    assert failed().state == "failed"
+
+    answer = operator.post(f"{BASE}{letter.id}/confirm/", {"reason": "me again"}, follow=True)
+    assert "a second person has to confirm it" in answer.content.decode()
+    assert failed().state == "failed"
+    assert AuditEntry.objects.filter(action="confirm_discard_dead_letter", outcome="refused").count() == 1
+
+    second = signed_in(make_staff("supervisor"))
+    assert "Confirm the discard" in second.get(f"{BASE}{letter.id}/change/").content.decode()
+    second.post(f"{BASE}{letter.id}/confirm/", {"reason": "agreed"})
+
+    assert (failed().state, failed().resolved_by) == ("discarded", "staff:supervisor")
+    assert list(Transaction.objects.order_by("position").values_list("amount", flat=True)) == [100, 200]
+
+
+@pytest.mark.usefixtures("mended")
+@pytest.mark.parametrize("role", ["viewer", "teller", "auditor"])
+@pytest.mark.parametrize("action", ["retry", "discard", "confirm"])
+def test_others_can_do_nothing_by_a_hand_made_request(role: str, action: str) -> None:
+    browser = signed_in(make_staff(role))
+    answer = browser.post(f"{BASE}{failed().id}/{action}/", {"reason": "let me"})
+    assert answer.status_code == 403
+    assert (failed().state, failed().attempts, failed().discard_requested_by) == ("failed", 3, "")
