@@ -39,10 +39,12 @@ class StopRequest(threading.Event):
                 return False
 
     def request(self, *_: Any) -> None:
-        """Asks for the end: the handler of signals."""
-        if not super().is_set():
-            self.set()
-            self._tell("STOPPING=1")
+        """Asks for the end: the handler of signals.
+
+        A handler may interrupt `wait` while it holds the event's own lock, so another thread sets the event.
+        """
+        threading.Thread(target=self.set, name="stop", daemon=True).start()
+        self.tell("STOPPING=1")
 
     def _alive(self) -> None:
         """Tells systemd, at most three times in a watchdog period, and only from the loop's own thread."""
@@ -50,14 +52,15 @@ class StopRequest(threading.Event):
             return
         now = time.monotonic()
         if self._told_at is None:
-            self._tell("READY=1")
+            self.tell("READY=1")
         elif self._pause is None or now - self._told_at < self._pause:
             return
         else:
-            self._tell("WATCHDOG=1")
+            self.tell("WATCHDOG=1")
         self._told_at = now
 
-    def _tell(self, state: str) -> None:
+    def tell(self, state: str) -> None:
+        """Sends systemd a line such as "WATCHDOG=1"; does nothing without it."""
         if self._address is None:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:

@@ -88,3 +88,25 @@ def test_the_projector_is_ready_alive_and_ends_cleanly(db: None, systemd: socket
             process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
+
+
+def test_the_web_server_is_alive_to_systemd_while_it_answers(db: None, systemd: socket.socket, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    environment = {
+        **os.environ,
+        "NOTIFY_SOCKET": systemd.getsockname(),
+        "WATCHDOG_USEC": "900000",
+        "PORT": port,
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            systemd.settimeout(30)
+            messages = {systemd.recv(200).decode().split("\n")[0] for _ in range(4)}
+            assert {"READY=1", "WATCHDOG=1"} <= messages
+        finally:
+            process.terminate()
+            process.wait(timeout=20)

@@ -1,7 +1,5 @@
 """Applies events from Kafka to the read models until stopped."""
 
-import signal
-import threading
 from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
@@ -12,6 +10,7 @@ from eventstore.errors import EventStoreError
 from eventstore.kafka.consumer import Member
 from eventstore.kafka.workers import run_workers, stop_with_parent
 from eventstore.projections.runner import Runner
+from ops.service import stop_on_signals
 
 MOST_WORKERS = 64
 
@@ -26,9 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["workers"] <= MOST_WORKERS:
             raise CommandError(f"--workers must be from 1 to {MOST_WORKERS}")
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stop_on_signals()
         chosen = projections.registered()
         if options["worker_of"]:
             stop_with_parent(options["worker_of"], stop)

@@ -1,15 +1,20 @@
 """A receiver on the loopback, and the settings that permit it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.utils import timezone
 
 from ops.conf import get_settings
 from ops.models import ApiClient
 from ops.webhooks import queue, subscriptions
-from ops.webhooks.models import Webhook, WebhookDelivery
+from ops.webhooks.models import Webhook, WebhookDelivery, WebhookLane
+from ops.webhooks.worker import Sender
 from tests.ops.webhooks.receiver import Receiver, free_port, receiving
+
+Delivered, Failed, Pending = "delivered", "failed", "pending"
 
 
 class Configure:
@@ -81,3 +86,17 @@ def message(webhook: Webhook, *, key: UUID | None = None, sequence: int = 1, **f
         setattr(delivery, name, value)
     queue.enqueue([delivery])
     return delivery
+
+
+def send_due() -> int:
+    return Sender(8).run_until_idle()
+
+
+def make_due() -> None:
+    """The time until the next tries has passed."""
+    WebhookLane.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    Webhook.objects.update(not_before=None)
+
+
+def states() -> list[str]:
+    return list(WebhookDelivery.objects.order_by("sequence", "id").values_list("state", flat=True))

@@ -1,39 +1,30 @@
-"""What waits is sent in order, retried, given up, paused and kept, by any number of senders."""
+"""What waits is sent in order, retried and given up, by any number of senders."""
 
 import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.core.management import call_command
 from django.db import connections
 from django.db.models import F
 from django.utils import timezone
 
 from ops.conf import get_settings
-from ops.models import ApiClient
-from ops.webhooks import queue, retention, subscriptions
+from ops.webhooks import queue
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
 from ops.webhooks.worker import Sender
-from tests.ops.webhooks.conftest import Configure, a_webhook, message
+from tests.ops.webhooks.conftest import (
+    Configure,
+    Delivered,
+    Failed,
+    Pending,
+    make_due,
+    message,
+    send_due,
+    states,
+)
 from tests.ops.webhooks.receiver import Receiver, close_early, status
 from tests.threads import together
-
-Delivered, Failed, Pending = "delivered", "failed", "pending"
-
-
-def send_due() -> int:
-    return Sender(8).run_until_idle()
-
-
-def make_due() -> None:
-    """The time until the next tries has passed."""
-    WebhookLane.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    Webhook.objects.update(not_before=None)
-
-
-def states() -> list[str]:
-    return list(WebhookDelivery.objects.order_by("sequence", "id").values_list("state", flat=True))
 
 
 def test_a_message_is_sent_once_and_logged(webhook: Webhook, receiver: Receiver) -> None:
@@ -170,98 +161,6 @@ def test_a_delivered_one_can_be_asked_for_again_and_goes_before_those_that_wait(
     assert [got.message["n"] for got in receiver.received] == [1, 2, 1, 2]
 
 
-def test_many_failures_in_a_row_make_the_webhook_wait_and_then_pause_it(
-    webhook: Webhook, receiver: Receiver, configure: Configure
-) -> None:
-    configure(WEBHOOK_PAUSE_AFTER="8")
-    receiver.always = status(503)
-    for number in range(20):
-        message(webhook, sequence=number)
-
-    send_due()
-    webhook.refresh_from_db()
-    suspect = len(receiver.received)
-    assert queue.SUSPECT_AFTER <= suspect < queue.SUSPECT_AFTER + get_settings().webhook_max_in_flight
-    assert webhook.not_before is not None
-    assert webhook.not_before > timezone.now()
-
-    while webhook.state == "active":
-        before = len(receiver.received)
-        make_due()
-        send_due()
-        webhook.refresh_from_db()
-        assert len(receiver.received) == before + 1, "one at a time while it is suspect"
-    assert webhook.paused_reason.startswith("8 tries failed in a row, the last with: HTTP 503")
-
-    receiver.always = status(204)
-    make_due()
-    assert send_due() == 0
-    subscriptions.resume(webhook.pk)
-    send_due()
-    assert states() == [Delivered] * 20
-
-
-def test_a_success_clears_the_failures_before_it(webhook: Webhook, receiver: Receiver) -> None:
-    receiver.answers = [status(500)] * 3
-    for number in range(3):
-        message(webhook, sequence=number)
-    send_due()
-    webhook.refresh_from_db()
-    assert webhook.failures_in_a_row == 3
-
-    message(webhook, sequence=4)
-    send_due()
-    webhook.refresh_from_db()
-    assert (webhook.failures_in_a_row, webhook.not_before, webhook.state) == (0, None, "active")
-
-
-def test_410_pauses_at_once_and_loses_nothing(webhook: Webhook, receiver: Receiver) -> None:
-    receiver.answers = [status(410)]
-    message(webhook)
-    send_due()
-    webhook.refresh_from_db()
-    assert (webhook.state, webhook.paused_reason) == (
-        "paused",
-        "The receiver answered 410 Gone: it wants no more.",
-    )
-    message(webhook, sequence=2)
-    make_due()
-    assert send_due() == 0
-
-    subscriptions.resume(webhook.pk)
-    make_due()
-    send_due()
-    assert states() == [Delivered, Delivered]
-
-
-def test_what_is_deleted_or_belongs_to_an_inactive_client_gets_nothing(
-    webhook: Webhook, receiver: Receiver, port: int
-) -> None:
-    deleted = a_webhook(port, path="/deleted")
-    message(webhook)
-    message(deleted)
-    subscriptions.unsubscribe(deleted.pk)
-    ApiClient.objects.update(is_active=False)
-    assert send_due() == 0
-    ApiClient.objects.update(is_active=True)
-    assert send_due() == 1
-    assert [got.path for got in receiver.received] == ["/hook"]
-
-
-def test_a_client_whose_reach_has_narrowed_gets_no_more_of_what_is_not_its_own(
-    webhook: Webhook, receiver: Receiver
-) -> None:
-    ApiClient.objects.update(reach=ApiClient.Reach.ALL)
-    message(webhook, sequence=1, needs_full_reach=True)
-    ApiClient.objects.update(reach=ApiClient.Reach.OWN)
-    message(webhook, sequence=2)
-
-    send_due()
-
-    assert states() == [Failed, Delivered]
-    assert [got.message["n"] for got in receiver.received] == [2]
-
-
 def test_no_webhook_has_more_in_flight_than_it_may_whoever_sends(
     webhook: Webhook, receiver: Receiver, configure: Configure
 ) -> None:
@@ -346,54 +245,3 @@ def test_a_lease_that_ran_out_leaves_the_delivery_to_the_next(webhook: Webhook, 
     assert states() == [Delivered]
     assert len(receiver.received) == 1
     assert [t.status for t in WebhookAttempt.objects.order_by("number")] == [500, 204]
-
-
-def test_old_deliveries_are_removed_whatever_became_of_them(webhook: Webhook, receiver: Receiver, port: int) -> None:
-    deleted = a_webhook(port, path="/deleted")
-    for of in (webhook, deleted):
-        message(of)
-    subscriptions.unsubscribe(deleted.pk)
-    send_due()
-    message(webhook, sequence=2)
-    WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
-    recent = message(webhook, sequence=3)
-
-    assert [retention.prune(limit=2), retention.prune(limit=2)] == [2, 1]
-    assert retention.prune(limit=2) == 0
-
-    assert list(WebhookDelivery.objects.values_list("pk", flat=True)) == [recent.pk]
-    assert WebhookAttempt.objects.count() == 0
-    assert list(Webhook.objects.values_list("pk", flat=True)) == [webhook.pk]
-    send_due()
-    assert states() == [Delivered]
-    assert not WebhookLane.objects.exists()
-
-
-def test_the_cleanup_removes_old_deliveries(webhook: Webhook, capsys: pytest.CaptureFixture[str]) -> None:
-    message(webhook)
-    WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
-    call_command("cleanup")
-    assert "1 webhook deliveries" in capsys.readouterr().out
-    assert not WebhookDelivery.objects.exists()
-
-
-def test_a_secret_that_is_lost_pauses_the_webhook_and_sends_nothing_unsigned(
-    webhook: Webhook, receiver: Receiver, configure: Configure
-) -> None:
-    message(webhook)
-    configure(SECRET_KEY="another-secret-key-of-at-least-thirty-two-characters")
-    send_due()
-    webhook.refresh_from_db()
-    assert webhook.state == "paused"
-    assert "SECRET_KEY has changed" in webhook.paused_reason
-    assert receiver.received == []
-
-
-@pytest.mark.parametrize("limit", ["1", "2"])
-def test_a_client_has_no_more_webhooks_than_it_may(db: None, port: int, configure: Configure, limit: str) -> None:
-    configure(WEBHOOK_MAX_PER_CLIENT=limit)
-    for number in range(int(limit)):
-        a_webhook(port, path=f"/{number}")
-    with pytest.raises(subscriptions.TooMany, match=f"at most {limit} webhooks"):
-        a_webhook(port, path="/more")
-    a_webhook(port, client="other", path="/more")

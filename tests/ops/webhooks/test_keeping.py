@@ -1,0 +1,167 @@
+"""Webhooks are paused, resumed, cut off and limited; deliveries are kept for a while."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db.models import F
+from django.utils import timezone
+
+from ops.conf import get_settings
+from ops.models import ApiClient
+from ops.webhooks import queue, retention, subscriptions
+from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
+from tests.ops.webhooks.conftest import (
+    Configure,
+    Delivered,
+    Failed,
+    a_webhook,
+    make_due,
+    message,
+    send_due,
+    states,
+)
+from tests.ops.webhooks.receiver import Receiver, status
+
+
+def test_many_failures_in_a_row_make_the_webhook_wait_and_then_pause_it(
+    webhook: Webhook, receiver: Receiver, configure: Configure
+) -> None:
+    configure(WEBHOOK_PAUSE_AFTER="8")
+    receiver.always = status(503)
+    for number in range(20):
+        message(webhook, sequence=number)
+
+    send_due()
+    webhook.refresh_from_db()
+    suspect = len(receiver.received)
+    assert queue.SUSPECT_AFTER <= suspect < queue.SUSPECT_AFTER + get_settings().webhook_max_in_flight
+    assert webhook.not_before is not None
+    assert webhook.not_before > timezone.now()
+
+    while webhook.state == "active":
+        before = len(receiver.received)
+        make_due()
+        send_due()
+        webhook.refresh_from_db()
+        assert len(receiver.received) == before + 1, "one at a time while it is suspect"
+    assert webhook.paused_reason.startswith("8 tries failed in a row, the last with: HTTP 503")
+
+    receiver.always = status(204)
+    make_due()
+    assert send_due() == 0
+    subscriptions.resume(webhook.pk)
+    send_due()
+    assert states() == [Delivered] * 20
+
+
+def test_a_success_clears_the_failures_before_it(webhook: Webhook, receiver: Receiver) -> None:
+    receiver.answers = [status(500)] * 3
+    for number in range(3):
+        message(webhook, sequence=number)
+    send_due()
+    webhook.refresh_from_db()
+    assert webhook.failures_in_a_row == 3
+
+    message(webhook, sequence=4)
+    send_due()
+    webhook.refresh_from_db()
+    assert (webhook.failures_in_a_row, webhook.not_before, webhook.state) == (0, None, "active")
+
+
+def test_410_pauses_at_once_and_loses_nothing(webhook: Webhook, receiver: Receiver) -> None:
+    receiver.answers = [status(410)]
+    message(webhook)
+    send_due()
+    webhook.refresh_from_db()
+    assert (webhook.state, webhook.paused_reason) == (
+        "paused",
+        "The receiver answered 410 Gone: it wants no more.",
+    )
+    message(webhook, sequence=2)
+    make_due()
+    assert send_due() == 0
+
+    subscriptions.resume(webhook.pk)
+    make_due()
+    send_due()
+    assert states() == [Delivered, Delivered]
+
+
+def test_what_is_deleted_or_belongs_to_an_inactive_client_gets_nothing(
+    webhook: Webhook, receiver: Receiver, port: int
+) -> None:
+    deleted = a_webhook(port, path="/deleted")
+    message(webhook)
+    message(deleted)
+    subscriptions.unsubscribe(deleted.pk)
+    ApiClient.objects.update(is_active=False)
+    assert send_due() == 0
+    ApiClient.objects.update(is_active=True)
+    assert send_due() == 1
+    assert [got.path for got in receiver.received] == ["/hook"]
+
+
+def test_a_client_whose_reach_has_narrowed_gets_no_more_of_what_is_not_its_own(
+    webhook: Webhook, receiver: Receiver
+) -> None:
+    ApiClient.objects.update(reach=ApiClient.Reach.ALL)
+    message(webhook, sequence=1, needs_full_reach=True)
+    ApiClient.objects.update(reach=ApiClient.Reach.OWN)
+    message(webhook, sequence=2)
+
+    send_due()
+
+    assert states() == [Failed, Delivered]
+    assert [got.message["n"] for got in receiver.received] == [2]
+
+
+def test_old_deliveries_are_removed_whatever_became_of_them(webhook: Webhook, receiver: Receiver, port: int) -> None:
+    deleted = a_webhook(port, path="/deleted")
+    for of in (webhook, deleted):
+        message(of)
+    subscriptions.unsubscribe(deleted.pk)
+    send_due()
+    message(webhook, sequence=2)
+    WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
+    recent = message(webhook, sequence=3)
+
+    assert [retention.prune(limit=2), retention.prune(limit=2)] == [2, 1]
+    assert retention.prune(limit=2) == 0
+
+    assert list(WebhookDelivery.objects.values_list("pk", flat=True)) == [recent.pk]
+    assert WebhookAttempt.objects.count() == 0
+    assert list(Webhook.objects.values_list("pk", flat=True)) == [webhook.pk]
+    send_due()
+    assert states() == [Delivered]
+    assert not WebhookLane.objects.exists()
+
+
+def test_the_cleanup_removes_old_deliveries(webhook: Webhook, capsys: pytest.CaptureFixture[str]) -> None:
+    message(webhook)
+    WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
+    call_command("cleanup")
+    assert "1 webhook deliveries" in capsys.readouterr().out
+    assert not WebhookDelivery.objects.exists()
+
+
+def test_a_secret_that_is_lost_pauses_the_webhook_and_sends_nothing_unsigned(
+    webhook: Webhook, receiver: Receiver, configure: Configure
+) -> None:
+    message(webhook)
+    configure(SECRET_KEY="another-secret-key-of-at-least-thirty-two-characters")
+    send_due()
+    webhook.refresh_from_db()
+    assert webhook.state == "paused"
+    assert "SECRET_KEY has changed" in webhook.paused_reason
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize("limit", ["1", "2"])
+def test_a_client_has_no_more_webhooks_than_it_may(db: None, port: int, configure: Configure, limit: str) -> None:
+    configure(WEBHOOK_MAX_PER_CLIENT=limit)
+    for number in range(int(limit)):
+        a_webhook(port, path=f"/{number}")
+    with pytest.raises(subscriptions.TooMany, match=f"at most {limit} webhooks"):
+        a_webhook(port, path="/more")
+    a_webhook(port, client="other", path="/more")
