@@ -83,9 +83,11 @@ class Settings(BaseSettings):
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How brokers are spoken to. Without SASL or SSL anybody on the way can write."
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_sasl_username: str = ""
-    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="How the user signs in to the brokers, with a SASL protocol."
+    )
+    kafka_sasl_username: str = Field("", description="User of the brokers.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="Its password.")
     kafka_ssl_ca_location: str = Field("", description="File of the authority that signed the brokers' certificates.")
     kafka_group_id: str = Field("banking-es-group", min_length=1, description="Consumer group of the read models.")
     kafka_topic: str = Field("banking-es.events", min_length=1, description="Topic of the events.")
