@@ -22,6 +22,7 @@ from ops.conf import get_settings
 from ops.embedded import kafka as launcher
 from ops.embedded.layout import ROOT
 from ops.embedded.ports import kept_or_free
+from ops.embedded.processes import wrapped
 
 READY_WITHIN = 90.0
 
@@ -45,7 +46,7 @@ class RunningBroker:
         spec = self._broker.spec()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(part) for part in spec.command], cwd=spec.directory, env=dict(spec.environment),
+                wrapped(spec.command, orphan_signal=signal.SIGKILL), cwd=spec.directory, env=dict(spec.environment),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -165,7 +166,9 @@ class Process:
 
     def __init__(self, *command: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", *command, "--skip-checks"], cwd=ROOT, start_new_session=True
+            wrapped([sys.executable, "manage.py", *command, "--skip-checks"], orphan_signal=signal.SIGKILL),
+            cwd=ROOT,
+            start_new_session=True,
         )
 
     @property

@@ -98,6 +98,7 @@ class Term:
         self._lease = taken
         self._shards = shards
         self._stop = stop or threading.Event()
+        self._position = taken.position
         self._previous = list(taken.shard_positions)
         self._failed: list[KafkaError] = []
         self._renew_at = time.monotonic() + RENEW_EVERY
@@ -134,12 +135,13 @@ class Term:
 
     def step(self) -> int:
         """Sends one batch, waits until all of it is confirmed, and notes that; returns how many events it had."""
-        rows = self._reader.next()
+        rows, reached = self._reader.next()
         for row in rows:
             self._send(row)
         self._await_confirmation()
-        if rows:
-            lease.advance(self._lease, rows[-1].position, self._previous)
+        if reached > self._position:  # also past the hole that a rolled back append has left
+            lease.advance(self._lease, reached, self._previous)
+            self._position = reached
             self._renew_at = time.monotonic() + RENEW_EVERY
         return len(rows)
 
@@ -191,36 +193,35 @@ class Reader:
     def __init__(self, position: int) -> None:
         self._position = position
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="relay-reader")
-        self._ahead: Future[list[Row]] | None = None
+        self._ahead: Future[tuple[list[Row], int]] | None = None
 
-    def next(self) -> list[Row]:
-        """The next rows; empty when there are none now."""
+    def next(self) -> tuple[list[Row], int]:
+        """The next rows, none when there are none now, and the position up to which they are all."""
         if self._ahead is None:
             self._ahead = self._pool.submit(self._read, self._position)
-        rows = self._ahead.result()
-        self._ahead = None
-        if rows:
-            self._position = rows[-1].position
-            self._ahead = self._pool.submit(self._read, self._position)
-        return rows
+        rows, reached = self._ahead.result()
+        self._position = reached
+        self._ahead = self._pool.submit(self._read, reached) if rows else None
+        return rows, reached
 
     def close(self) -> None:
         self._pool.submit(connection.close)
         self._pool.shutdown(wait=True)
 
     @staticmethod
-    def _read(after: int) -> list[Row]:
+    def _read(after: int) -> tuple[list[Row], int]:
         try:
             upto = feed.mark()
             if upto <= after:
-                return []
+                return [], after
             with psycopg.Cursor(connection.connection, row_factory=args_row(Row)) as cursor:
-                return cursor.execute(
+                rows = cursor.execute(
                     f"SELECT {ROW} FROM events WHERE position > %s AND position <= %s"
                     " ORDER BY events.position LIMIT %s",
                     (after, upto, BATCH),
                     prepare=True,
                 ).fetchall()
+            return rows, rows[-1].position if len(rows) == BATCH else upto
         except Exception:
             connection.close()
             raise

@@ -105,12 +105,6 @@ class Projection(ABC, Generic[Batch]):
         none, and the projection cannot be wound back."""
         return {}
 
-    def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
-        """Fills the tables' next generation beside the active one, compares, and swaps (unless `dry_run`)."""
-        from eventstore.projections.rebuild import rebuild
-
-        return rebuild(self, progress, dry_run=dry_run)
-
 
 _registered: dict[str, Projection[Any] | Inline] = {}
 

@@ -16,7 +16,7 @@ from eventstore.errors import EventStoreError, SideEffects, StoreBusy
 from eventstore.locks import session_lock
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_fresh
-from eventstore.projections.base import Progress, Projection, Report
+from eventstore.projections.base import Inline, Progress, Projection, Report
 from eventstore.projections.checkpoints import Generation
 from ops.conf import get_settings
 
@@ -32,8 +32,9 @@ class NothingToUndo(EventStoreError):
     """There is no previous generation to go back to."""
 
 
-def rebuild(projection: Projection[Any], progress: Progress, *, dry_run: bool = False) -> Report:
-    """Fills a new generation from the whole feed, compares it with the active one and swaps it in.
+def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run: bool = False) -> Report:
+    """Makes a read model anew: an inline one is mended in place; for a projection a new generation is filled from the
+    whole feed, compared with the active one and swapped in.
 
     Reading goes on all the while; following the feed pauses for the comparison and the swap. With `dry_run` the new
     generation is thrown away after the comparison: the report says what a swap would have mended.
@@ -43,6 +44,9 @@ def rebuild(projection: Projection[Any], progress: Progress, *, dry_run: bool = 
         SideEffects: it has some, which a rebuild would repeat.
         UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
     """
+    if isinstance(read_model, Inline):
+        return read_model.rebuild(progress, dry_run=dry_run)
+    projection = read_model
     if projection.has_side_effects:
         raise SideEffects(f"{projection.name} cannot be rebuilt: all that was ever sent would be sent again")
     shards = feed.require_shard_count()

@@ -85,7 +85,7 @@ def load(events: int) -> None:
 
 def all_rows() -> list[Row]:
     source, rows = Reader(0), []
-    while some := source.next():
+    while some := source.next()[0]:
         rows += some
     source.close()
     return rows

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from eventstore import projections
 from eventstore.errors import EventStoreError
 from eventstore.projections.base import Projection
-from eventstore.projections.rebuild import undo
+from eventstore.projections.rebuild import rebuild, undo
 from ops.progress import bar
 
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
                 self._undo(read_model)
                 return
             with bar("position") as progress:
-                report = read_model.rebuild(progress, dry_run=options["dry_run"])
+                report = rebuild(read_model, progress, dry_run=options["dry_run"])
         except (LookupError, EventStoreError) as error:
             raise CommandError(f"Nothing was changed: {error}") from error
         wrong = f"{report.repaired} of them {'were wrong before' if report.swapped else 'are wrong now'}"

@@ -4,6 +4,7 @@ import signal
 import threading
 
 import orjson
+import psycopg
 import pytest
 from confluent_kafka.admin import NewTopic
 
@@ -67,6 +68,18 @@ def test_a_relay_goes_on_where_the_last_one_stopped(kafka: Kafka, bank: Bank) ->
 
     positions = sorted(int(headers(message)["position"]) for message in kafka.messages(count=1000, within=3))
     assert positions == list(Event.objects.order_by("position").values_list("position", flat=True))
+
+
+def test_the_relay_reaches_the_mark_over_the_hole_of_a_rolled_back_append(
+    kafka: Kafka, bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    bank.open()
+    sweeper.execute("SELECT nextval('events_position_seq')")
+    kafka.relay()
+    wait_for(lambda: relayed() == feed.mark())
+    bank.open()
+    wait_for(lambda: relayed() == feed.mark())
+    assert len(kafka.messages(count=3, within=3)) == 2
 
 
 def test_a_fenced_relay_moves_no_checkpoint(kafka: Kafka, bank: Bank) -> None:
