@@ -90,7 +90,7 @@ def test_the_projector_is_ready_alive_and_ends_cleanly(db: None, systemd: socket
     assert "Traceback" not in errors
 
 
-def test_the_web_server_is_alive_to_systemd_while_it_answers(db: None, systemd: socket.socket, tmp_path: Path) -> None:
+def test_the_web_server_is_alive_while_it_answers(db: None, systemd: socket.socket, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
