@@ -12,6 +12,7 @@ from django.db import connection, connections
 
 from tests.accounts.api.caller import Caller, refusal
 from tests.bank import Bank
+from tests.pools import all_connections_taken
 
 BODY = {"amount": "1.00", "currency": "EUR"}
 
@@ -103,14 +104,8 @@ def _terminate_who_waits(sweeper: psycopg.Connection) -> None:
 @pytest.fixture
 def exhausted_pool(api: Caller) -> Iterator[None]:
     """All connections of this process are in use; the wait for one is cut short."""
-    pool = connection.pool
-    connection.close()
-    patience, pool.timeout = pool.timeout, 0.2
-    held = [pool.getconn() for _ in range(pool.max_size)]
-    yield
-    pool.timeout = patience
-    for conn in held:
-        pool.putconn(conn)
+    with all_connections_taken(patience=0.2):
+        yield
 
 
 def test_an_exhausted_pool_is_503_for_reads_and_writes(api: Caller, request: pytest.FixtureRequest) -> None:

@@ -13,6 +13,7 @@ from health_check.base import HealthCheck
 
 from ops.health import registry
 from ops.health.registry import register_check
+from tests.pools import all_connections_taken
 
 
 @pytest.fixture
@@ -28,12 +29,8 @@ def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def exhausted_pool(db: None) -> Iterator[None]:
-    pool = connection.pool
-    connection.close()
-    held = [pool.getconn() for _ in range(pool.max_size)]
-    yield
-    for conn in held:
-        pool.putconn(conn)
+    with all_connections_taken():
+        yield
 
 
 @pytest.fixture
