@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
 from eventstore import feed
 from eventstore.errors import EventStoreError, UnknownEventType
@@ -31,8 +31,8 @@ FIRST_PAUSE = 0.02
 MAX_FAILURES_PER_BATCH = 20
 """More failing streams in one batch than this are no poison: the projection itself is broken, and stops."""
 
-NEVER_POISON = (OperationalError, InterfaceError, UnknownEventType)
-"""Not the event's fault: the whole batch is tried again later, or stops until the code knows the type."""
+NEVER_POISON = (OperationalError, InterfaceError, ProgrammingError, UnknownEventType)
+"""Not the event's fault (a lost connection, a missing table, an unknown type): the batch is tried again later."""
 
 
 class ProjectionBroken(EventStoreError):
