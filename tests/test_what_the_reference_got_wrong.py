@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
 
 from accounts.domain.commands import CloseAccount, Deposit, OpenAccount, Transfer, Withdraw
 from accounts.domain.errors import ErrorCode
@@ -18,6 +20,8 @@ from eventstore.events import Context, NewEvent, new_id
 from eventstore.models import Event, IdempotencyRecord, ProjectionState, Stream
 from eventstore.projections.runner import Runner, catch_up
 from eventstore.projections.snapshots import Snapshots
+from ops.access.keys import issue_key
+from ops.models import ApiClient
 from tests.bank import Bank
 from tests.threads import together
 
@@ -203,6 +207,32 @@ def test_row_16_history_stays_readable_however_old_it_is(bank: Bank) -> None:
     assert store.load(ann, as_of=long_ago).state.balance == 500
     assert DailyBalance.objects.filter(account_id=ann).count() == 2
     call_command("verify_ledger")
+
+
+@pytest.mark.parametrize("token", ["", "x", "Bearer", "bk_", "bk_000000000000_short", "bk_000000000000_" + "A" * 43])
+def test_row_21_a_wrong_token_is_a_clean_refusal_and_lists_nobody_s_accounts(bank: Bank, token: str) -> None:
+    bank.open("10.00", owner="Ann Secret")
+    answer = Client().get("/api/v1/accounts", headers={"authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert b"Ann Secret" not in answer.content
+
+
+def test_row_21_scopes_and_care_are_checked_on_every_call(bank: Bank) -> None:
+    mine, theirs = bank.open("10.00", custodian="client:shop"), bank.open("10.00", custodian="client:other")
+    client = ApiClient.objects.create(name="shop")
+    soon = timezone.now() + timedelta(hours=1)
+    _, token = issue_key(client=client, scopes=["accounts:read"], expires_at=soon, issued_by=None)
+    browser = Client(headers={"authorization": f"Bearer {token}", "idempotency-key": "k"})
+    before = bank.footprint()
+
+    listed = [row["id"] for row in browser.get("/api/v1/accounts").json()["results"]]
+    body = {"amount": "1.00", "currency": "EUR"}
+    taken = browser.post(f"/api/v1/accounts/{mine}/withdrawals", body, content_type="application/json")
+
+    assert listed == [str(mine)]
+    assert browser.get(f"/api/v1/accounts/{theirs}").status_code == 404
+    assert (taken.status_code, taken.json()["code"]) == (403, "permission_denied")
+    assert bank.footprint() == before
 
 
 def test_row_22_who_did_it_why_and_what_caused_it_are_stored_with_every_event(bank: Bank) -> None:
