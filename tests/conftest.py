@@ -5,13 +5,14 @@ tests uses the superuser, since nobody else can remove an event.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.cache import cache
-from django.db import connections
+from django.db import connection, connections
 
 from tests.bank import Bank
 
@@ -62,6 +63,21 @@ def db(django_db_setup: None, django_db_blocker: Any, sweep: Callable[[], None])
         cache.clear()
         yield
         connections.close_all()
+        _require_all_given_back()
+
+
+def _require_all_given_back() -> None:
+    """A connection that a test's thread kept would be missing to those that come after."""
+    pool = connection.pool
+    deadline = time.monotonic() + 5
+    while pool is not None:
+        stats = pool.get_stats()
+        kept = stats.get("pool_size", 0) - stats.get("pool_available", 0)
+        if kept <= 0:
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"the test left {kept} connections of the pool in use: its threads must close theirs")
+        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from ops.embedded.log import LONGEST_LINE, Log
 
 WRAPPER = Path(__file__).with_name("child.py")
 KEPT_LINES = 20
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Account(StrEnum):
@@ -146,6 +148,25 @@ class Register:
             else:
                 path.unlink()
         return found
+
+
+def adopt_orphans() -> None:
+    """Have processes whose parent ended become ours instead of the machine's (prctl(2), a "subreaper")."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> set[int]:
+    """Ids of all processes whose parent this one is, started or adopted."""
+    mine = f"{os.getpid()}"
+    return {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == mine}
+
+
+def _parent(pid: int) -> str:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[1]
 
 
 def start_time(pid: int) -> str:

@@ -1,6 +1,7 @@
 """Programs that run once and to their end: migrations, collectstatic, pytest, a developer's command."""
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ops.embedded.errors import Refusal, disk_is_full
 from ops.embedded.layout import PYTHON, ROOT, VAR, make_directory, turn
-from ops.embedded.processes import wrapped
+from ops.embedded.processes import adopt_orphans, children, wrapped
 from ops.embedded.supervisor import TICK, StopRequest
 from ops.embedded.venv import lock_hash
 
@@ -56,11 +57,13 @@ def foreground(command: Sequence[str | Path], environment: Mapping[str, str], st
     """Run a command that owns the terminal and return its exit code.
 
     Ctrl-C reaches it by itself, being in the terminal's group; a SIGTERM or SIGHUP to the launcher is passed on,
-    and a command that does not end of it within `GRACE` is killed.
+    and a command that does not end of it within `GRACE` is killed. What the command started ends with it.
     """
     program = shutil.which(command[0], path=environment["PATH"])
     if program is None:
         raise Refusal(f"There is no program {command[0]} to run.")
+    adopt_orphans()
+    ours = children()
     process = subprocess.Popen(wrapped([program, *command[1:]]), cwd=ROOT, env=dict(environment))
     told_at: float | None = None
     while process.poll() is None:
@@ -70,7 +73,19 @@ def foreground(command: Sequence[str | Path], environment: Mapping[str, str], st
         if told_at is not None and time.monotonic() > told_at + GRACE:
             process.kill()
         time.sleep(TICK)
+    _end_what_it_left(ours)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def _end_what_it_left(ours: set[int]) -> None:
+    """A command that was killed leaves servers and browsers of its own behind, which by now are our children."""
+    for _ in range(10):  # what they had started in turn is adopted as they end
+        left = children() - ours
+        if not left:
+            return
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def collect_static(environment: Mapping[str, str], stop: StopRequest) -> None:
