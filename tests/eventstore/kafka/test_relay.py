@@ -7,6 +7,7 @@ import orjson
 import psycopg
 import pytest
 from confluent_kafka.admin import NewTopic
+from django.db import connections
 
 from eventstore import feed
 from eventstore.errors import BrokenHistory
@@ -144,7 +145,14 @@ def test_an_event_too_large_for_a_message_does_not_stop_the_relay(
     append("note", [big], expected={stream: 0}, context=Context(actor="system:test", source="test"))
     account = bank.open("5.00")
     stop = threading.Event()
-    thread = threading.Thread(target=Relay().run, args=(stop,))
+
+    def run() -> None:
+        try:
+            Relay().run(stop)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         wait_for(is_relayed)
