@@ -231,7 +231,7 @@ class Broker:
         shutil.rmtree(self.directory / "data", ignore_errors=True)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = self._java(
-            "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", "server.properties"
+            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", "server.properties"
         )
         result = subprocess.run(
             tool,
