@@ -43,8 +43,8 @@ class StopRequest(threading.Event):
 
         A handler may interrupt `wait` while it holds the event's own lock, so another thread sets the event.
         """
-        threading.Thread(target=self.set, name="stop", daemon=True).start()
         self.tell("STOPPING=1")
+        threading.Thread(target=self.set, name="stop", daemon=True).start()
 
     def _alive(self) -> None:
         """Tells systemd, at most three times in a watchdog period, and only from the loop's own thread."""
