@@ -16,18 +16,18 @@ from tests.ops.webhooks.conftest import Configure, a_webhook
 verify = {}
 exec(signing.VERIFY, verify)  # noqa: S102 - the published snippet, as it stands
 is_from_the_bank = verify["is_from_the_bank"]
-NOW = int(time.time())
 
 
 def test_the_published_snippet_takes_a_genuine_message_and_nothing_else() -> None:
+    now = int(time.time())
     secret, other = (signing.secret_of(signing.new_salt()) for _ in range(2))
-    header = signing.signature(b'{"a": 1}', NOW, [secret])
+    header = signing.signature(b'{"a": 1}', now, [secret])
 
     assert is_from_the_bank(secret, header, b'{"a": 1}')
     assert not is_from_the_bank(secret, header, b'{"a": 2}')
     assert not is_from_the_bank(other, header, b'{"a": 1}')
-    assert not is_from_the_bank(secret, header.replace(f"t={NOW}", f"t={NOW + 1}"), b'{"a": 1}')
-    assert not is_from_the_bank(secret, signing.signature(b'{"a": 1}', NOW - 301, [secret]), b'{"a": 1}')
+    assert not is_from_the_bank(secret, header.replace(f"t={now}", f"t={now + 1}"), b'{"a": 1}')
+    assert not is_from_the_bank(secret, signing.signature(b'{"a": 1}', now - 301, [secret]), b'{"a": 1}')
 
 
 def test_the_signature_is_the_documented_hmac() -> None:
@@ -58,6 +58,7 @@ def test_another_secret_key_is_noticed_and_not_signed_with(configure: Configure)
 
 
 def test_a_replaced_secret_signs_beside_the_new_one_for_a_while(webhook: Webhook) -> None:
+    now = int(time.time())
     before = signing.secret_of(webhook.salt)
 
     after, until = subscriptions.replace_secret(webhook.pk)
@@ -66,6 +67,6 @@ def test_a_replaced_secret_signs_beside_the_new_one_for_a_while(webhook: Webhook
     assert after != before
     assert subscriptions.current_secrets(webhook, timezone.now()) == [after, before]
     assert subscriptions.current_secrets(webhook, until + timedelta(seconds=1)) == [after]
-    header = signing.signature(b"x", NOW, [after, before])
+    header = signing.signature(b"x", now, [after, before])
     assert is_from_the_bank(before, header, b"x")
     assert is_from_the_bank(after, header, b"x")
