@@ -126,7 +126,16 @@ def test_a_worker_that_dies_is_replaced_and_none_outlives_its_command(kafka: Kaf
     bank.deposit(bank.open(), "1.00")
     wait_for(is_applied)
     consumers.signal(signal.SIGKILL)  # the command alone: its workers are in groups of their own
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in second), 15)
+    wait_for(lambda: not any(is_running(pid) for pid in second), 30)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended: one that nobody has collected yet has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in ("Z", "X")
 
 
 def workers_of(process: Process) -> list[int]:
