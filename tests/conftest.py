@@ -5,6 +5,7 @@ tests uses the superuser, since nobody else can remove an event.
 """
 
 import os
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +27,15 @@ KEPT_TABLES = {
     "store_choices",
     "read_model_tables",
 }
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """A command that is called here handles signals as a service does; pytest needs its own handlers back."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
