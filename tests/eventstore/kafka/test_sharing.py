@@ -81,6 +81,7 @@ def deposits(bank: Bank) -> Iterator[None]:
         thread.join(30)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("applied_order")
 def test_row_11_one_of_two_consumers_dies_and_a_third_joins_and_each_account_stays_in_order(
     kafka: Kafka, bank: Bank, sweeper: psycopg.Connection
@@ -90,14 +91,14 @@ def test_row_11_one_of_two_consumers_dies_and_a_third_joins_and_each_account_sta
         kafka.relay()
         first = kafka.consumers()
         kafka.consumers()
-        wait_for(lambda: sessions(sweeper) >= 2)
+        wait_for(lambda: sessions(sweeper) >= 2, 90)
         first.kill()
         at = lines(sweeper)
-        wait_for(lambda: _accounts_moved(sweeper, at) == ACCOUNTS, 40)
+        wait_for(lambda: _accounts_moved(sweeper, at) == ACCOUNTS, 90)
         at = lines(sweeper)
         kafka.consumers()
-        wait_for(lambda: sessions(sweeper, at) >= 2, 30)
-    wait_for(is_applied)
+        wait_for(lambda: sessions(sweeper, at) >= 2, 90)
+    wait_for(is_applied, 90)
 
     assert out_of_order(sweeper) == 0
     assert lines(sweeper) == Transaction.objects.count()
