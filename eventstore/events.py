@@ -11,6 +11,7 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from eventstore import registry
+from eventstore.hashing import canonical_json, chain_hash
 
 new_id = uuid7
 """A fresh id that sorts by the time of its making: indexes on it grow at one end."""
@@ -73,6 +74,21 @@ class StoredEvent:
             UnknownEventType: this code does not know the type.
         """
         return registry.decode(self.aggregate_type, self.event_type, self.schema_version, self.data)
+
+    def hash_after(self, previous: bytes) -> bytes:
+        """What its hash must be, where `previous` is the hash of the event before it in its stream."""
+        return chain_hash(
+            previous,
+            aggregate_id=self.aggregate_id,
+            version=self.version,
+            event_id=self.event_id,
+            command_id=self.command_id,
+            event_type=self.event_type,
+            schema_version=self.schema_version,
+            timestamp=self.timestamp,
+            data=canonical_json(self.data),
+            metadata=canonical_json(self.metadata),
+        )
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:

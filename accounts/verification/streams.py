@@ -15,7 +15,7 @@ from accounts.projections.daily_balances import Days, add_posting
 from accounts.verification.findings import Findings
 from eventstore.errors import UnknownEventType
 from eventstore.events import COLUMNS, StoredEvent
-from eventstore.hashing import GENESIS, canonical_json, chain_hash
+from eventstore.hashing import GENESIS
 from eventstore.models import Stream
 
 BATCH = 2000
@@ -71,7 +71,7 @@ class StreamPass:
             if stored.version != expected_version:
                 self._found.add(f"stream {aggregate_id} has no version {expected_version}")
                 return
-            if _hash(previous, stored) != stored.hash:
+            if stored.hash_after(previous) != stored.hash:
                 self._found.add(f"stream {aggregate_id} version {stored.version}: its hash does not fit its content")
                 return
             previous = stored.hash
@@ -135,21 +135,6 @@ class StreamPass:
                 )
         for transaction_id in rows:
             self._found.add(f"reversals: transaction {transaction_id} is told to be reversed; no event says so")
-
-
-def _hash(previous: bytes, stored: StoredEvent) -> bytes:
-    return chain_hash(
-        previous,
-        aggregate_id=stored.aggregate_id,
-        version=stored.version,
-        event_id=stored.event_id,
-        command_id=stored.command_id,
-        event_type=stored.event_type,
-        schema_version=stored.schema_version,
-        timestamp=stored.timestamp,
-        data=canonical_json(stored.data),
-        metadata=canonical_json(stored.metadata),
-    )
 
 
 def _daily_rows(ids: list[UUID]) -> DailyRows:
