@@ -101,7 +101,8 @@ def test_row_11_one_of_two_consumers_dies_and_a_third_joins_and_each_account_sta
     wait_for(is_applied, 90)
 
     assert out_of_order(sweeper) == 0
-    assert lines(sweeper) == Transaction.objects.count()
+    # Counted, since the serial number has gaps where a killed consumer's transaction was rolled back.
+    assert sweeper.execute("SELECT count(*) FROM applied_order").fetchone() == (Transaction.objects.count(),)
     call_command("verify_ledger")
 
 
