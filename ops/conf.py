@@ -142,6 +142,11 @@ class Settings(BaseSettings):
     )
     webhook_poll_ms: int = Field(250, ge=10, le=60_000, description="Pause of an idle sender, milliseconds.")
 
+    # -- operations
+    board_dir: str = Field(
+        "var/board", min_length=1, description="Where the processes of this machine tell each other what they do."
+    )
+
     # -- logs
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: Literal["console", "json"] = Field(

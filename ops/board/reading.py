@@ -1,0 +1,162 @@
+"""The boards of all processes of this machine."""
+
+import fcntl
+import mmap
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ops.board.layout import (
+    BUCKET,
+    COUNTER,
+    COUNTS_AT,
+    FACTS_AT,
+    HEADER_AT,
+    IN_HAND_AT,
+    MAGIC,
+    NAME_SIZE,
+    NAMES_AT,
+    RECORD,
+    SECONDS,
+    SERIES,
+    SIZE,
+    SLOTS,
+    SUFFIX,
+    bucket_at,
+    directory,
+    slot_at,
+)
+
+TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One process. `slots` and `facts` are empty for one that has ended: only its counts still matter."""
+
+    alive: bool
+    process: dict[str, Any]
+    """host, pid, command, started (Unix time)."""
+    facts: dict[str, Any]
+    slots: list[dict[str, Any]]
+
+
+def boards() -> list[Seen]:
+    """All processes that live, in the order of their start."""
+    found = [
+        Seen(
+            True,
+            process,
+            _record(view, FACTS_AT),
+            [slot for n in range(SLOTS) if (slot := _record(view, slot_at(n)))],
+        )
+        for view, alive in _views()
+        if alive and (process := _record(view, HEADER_AT))
+    ]
+    return sorted(found, key=lambda seen: seen.process["started"])
+
+
+def in_hand() -> int:
+    """Operations in hand in all processes."""
+    return sum(COUNTER.unpack_from(view, IN_HAND_AT)[0] for view, alive in _views() if alive)
+
+
+def total(name: str, seconds: int) -> int:
+    """The sum of a series over the last `seconds` (at most 600), in all processes, also those that have ended."""
+    return sum(totals_by_second(name, seconds).values())
+
+
+def totals_by_second(name: str, seconds: int) -> Counter[int]:
+    """By Unix second; seconds without a count are left out."""
+    now = int(time.time())
+    found: Counter[int] = Counter()
+    for view, _ in _views():
+        series = _series(view, name)
+        if series is None:
+            continue
+        for second in range(now - min(seconds, SECONDS) + 1, now + 1):
+            stamp, value = BUCKET.unpack_from(view, bucket_at(series, second))
+            if stamp == second:
+                found[second] += value
+    return found
+
+
+def _views() -> Iterator[tuple[mmap.mmap, bool]]:
+    """Each board's memory, and whether its writer lives. Boards that nobody needs any more are removed."""
+    for path in directory().glob(f"*{SUFFIX}"):
+        with _view(path) as found:
+            if found is not None:
+                yield found
+
+
+@contextmanager
+def _view(path: Path) -> Iterator[tuple[mmap.mmap, bool] | None]:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        alive = not _is_free(descriptor)
+        if os.fstat(descriptor).st_size < SIZE:
+            yield None
+            return
+        with mmap.mmap(descriptor, SIZE, access=mmap.ACCESS_READ) as view:
+            if view[: len(MAGIC)] != MAGIC:
+                yield None
+            elif not alive and _is_stale(view):
+                path.unlink(missing_ok=True)
+                yield None
+            else:
+                yield view, alive
+    finally:
+        os.close(descriptor)
+
+
+def _is_free(descriptor: int) -> bool:
+    """Whether nobody holds the lock. It is asked for in share, so that two readers never take each other for it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_stale(view: mmap.mmap) -> bool:
+    """Whether all counts are older than any window."""
+    oldest = time.time() - SECONDS
+    stamps = (stamp for stamp, _ in BUCKET.iter_unpack(view[COUNTS_AT:SIZE]))
+    return max(stamps) < oldest
+
+
+def _series(view: mmap.mmap, name: str) -> int | None:
+    wanted = name.encode()
+    for series in range(SERIES):
+        at = NAMES_AT + series * NAME_SIZE
+        found = view[at : at + NAME_SIZE].rstrip(b"\0")
+        if found == wanted:
+            return series
+        if not found:
+            return None
+    return None
+
+
+def _record(view: mmap.mmap, at: int) -> dict[str, Any]:
+    """Empty where there is none, or where it keeps changing under the eye."""
+    for _ in range(TRIES):
+        before, length = RECORD.unpack_from(view, at)
+        if before % 2 == 0:
+            if not length:
+                return {}
+            body = view[at + RECORD.size : at + RECORD.size + length]
+            if RECORD.unpack_from(view, at)[0] == before:
+                return dict(orjson.loads(body))
+        time.sleep(0)
+    return {}

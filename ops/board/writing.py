@@ -1,0 +1,188 @@
+"""A process's own board."""
+
+import fcntl
+import mmap
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ops.board.layout import (
+    BUCKET,
+    COUNTER,
+    FACTS_AT,
+    FACTS_SIZE,
+    HEADER_AT,
+    HEADER_SIZE,
+    IN_HAND_AT,
+    MAGIC,
+    NAME_SIZE,
+    NAMES_AT,
+    RECORD,
+    SERIES,
+    SIZE,
+    SLOT_SIZE,
+    SLOTS,
+    SUFFIX,
+    bucket_at,
+    directory,
+    slot_at,
+)
+
+
+class Slot:
+    """One operation's place on the board; None for `number` where the board is full and nothing is shown."""
+
+    __slots__ = ("_board", "number")
+
+    def __init__(self, board: "Board", number: int | None) -> None:
+        self._board = board
+        self.number = number
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        if self.number is not None:
+            self._board.write(slot_at(self.number), SLOT_SIZE, document)
+
+    def free(self) -> None:
+        self._board.free(self)
+
+
+class Board:
+    """The file of this process. Safe to share between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        os.ftruncate(self._descriptor, SIZE)
+        self._map = mmap.mmap(self._descriptor, SIZE)
+        self._lock = threading.Lock()
+        self._free = list(range(SLOTS - 1, -1, -1))
+        self._in_hand = 0
+        self._series: dict[str, int] = {}
+        header = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "command": _command(),
+            "started": time.time(),
+        }
+        self.write(HEADER_AT, HEADER_SIZE, header)
+        self._map[: len(MAGIC)] = MAGIC  # last: without it a reader passes the file over
+
+    def write(self, at: int, size: int, document: Mapping[str, Any]) -> None:
+        """Replaces a record; what does not fit is left empty rather than cut."""
+        body = orjson.dumps(document)
+        if len(body) > size - RECORD.size:
+            body = b"{}"
+        sequence, _ = RECORD.unpack_from(self._map, at)
+        RECORD.pack_into(self._map, at, (sequence + 1) & 0xFFFFFFFF, 0)
+        start = at + RECORD.size
+        self._map[start : start + len(body)] = body
+        RECORD.pack_into(self._map, at, (sequence + 2) & 0xFFFFFFFF, len(body))
+
+    def take(self) -> Slot:
+        with self._lock:
+            number = self._free.pop() if self._free else None
+            self._count_in_hand(1)
+        return Slot(self, number)
+
+    def free(self, slot: Slot) -> None:
+        with self._lock:
+            if slot.number is not None:
+                at = slot_at(slot.number)
+                sequence, _ = RECORD.unpack_from(self._map, at)
+                RECORD.pack_into(self._map, at, (sequence + 2) & 0xFFFFFFFF, 0)
+                self._free.append(slot.number)
+            self._count_in_hand(-1)
+
+    def _count_in_hand(self, change: int) -> None:
+        self._in_hand += change
+        COUNTER.pack_into(self._map, IN_HAND_AT, self._in_hand)
+
+    def publish(self, facts: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.write(FACTS_AT, FACTS_SIZE, facts)
+
+    def count(self, name: str, amount: int) -> None:
+        second = int(time.time())
+        with self._lock:
+            series = self._series.get(name)
+            if series is None:
+                series = self._begin_series(name)
+            at = bucket_at(series, second)
+            stamp, value = BUCKET.unpack_from(self._map, at)
+            BUCKET.pack_into(self._map, at, second, value + amount if stamp == second else amount)
+
+    def _begin_series(self, name: str) -> int:
+        series = len(self._series)
+        encoded = name.encode()
+        if series >= SERIES or len(encoded) >= NAME_SIZE:
+            raise ValueError(f"series {name!r}: a board holds {SERIES} series with names below {NAME_SIZE} bytes")
+        at = NAMES_AT + series * NAME_SIZE
+        self._map[at : at + len(encoded)] = encoded
+        self._series[name] = series
+        return series
+
+    def forget(self) -> None:
+        """In a forked child: the file, and the lock on it, are the parent's."""
+        self._map.close()
+        os.close(self._descriptor)
+
+
+def _command() -> str:
+    """What this process is, in a word: "run_relay", "gunicorn", "celery"."""
+    name = Path(sys.argv[0]).name
+    words = [Path(sys.argv[0]).parent.name if name == "__main__.py" else name, *sys.argv[1:]]
+    return " ".join(words[1:3] if words[0] == "manage.py" else words[:1])[:100]
+
+
+_board: Board | None = None
+_begin = threading.Lock()
+
+
+def own() -> Board:
+    """This process's board, begun at its first use."""
+    global _board
+    if _board is None:
+        with _begin:
+            if _board is None:
+                _board = Board(directory())
+    return _board
+
+
+def _after_fork() -> None:
+    global _board, _begin
+    _begin = threading.Lock()
+    if _board is not None:
+        _board.forget()
+        _board = None
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def take_slot() -> Slot:
+    """A place for one operation; give it back with `free()`."""
+    return own().take()
+
+
+def publish(facts: Mapping[str, Any]) -> None:
+    """Replaces what this process says of itself (pool, caches, breakers): JSON-ready, at most 32 KiB."""
+    own().publish(facts)
+
+
+def count(name: str, amount: int = 1) -> None:
+    """Adds to this second of a series. Names are few and fixed: at most 64 a process.
+
+    Raises:
+        ValueError: too many series.
+    """
+    own().count(name, amount)
