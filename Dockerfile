@@ -1,7 +1,8 @@
 # The bank in one image; compose.yaml says which of its commands each container runs.
 FROM python:3.11-slim
 
-RUN useradd --system --create-home --home-dir /srv/bankes --shell /usr/sbin/nologin bankes
+RUN useradd --system --create-home --home-dir /srv/bankes --shell /usr/sbin/nologin bankes \
+    && install --directory --owner=bankes --group=bankes --mode=0700 /srv/bankes/board
 WORKDIR /srv/bankes
 
 COPY requirements/base.txt requirements/base.txt

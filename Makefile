@@ -10,7 +10,7 @@ help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
 	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
 	@echo 'make faults                  kill -9 of relays, consumers and broker under load, tens of times (KILLS=40 SEED=1)'
-	@echo 'make bench                   figures of relay and consumers beside bare Kafka clients (EVENTS=100000 ROUNDS=3)'
+	@echo 'make bench                   figures of the register of operations, of relay and consumers beside bare ones (EVENTS=100000 ROUNDS=3)'
 	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
 	@echo 'make lint                    formatting, types, import rules, migrations, deployment checks'
 	@echo 'make format                  put the code into the format that lint asks for'
@@ -32,6 +32,7 @@ faults:
 	@KILLS=$${KILLS:-40} exec $(LAUNCH) test -- tests/faults -s $(ARGS)
 
 bench:
+	@$(LAUNCH) shell -- python -m tests.benchmarks.operations
 	@exec $(LAUNCH) shell -- python -m tests.benchmarks.kafka
 
 # After a change of deploy/kafka/pom.xml: write down what Maven brings now.

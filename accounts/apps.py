@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
+        from accounts import health
         from accounts.aggregate import ACCOUNT
         from accounts.api import scopes
         from accounts.projections.accounts import AccountsInline
@@ -18,5 +19,6 @@ class AccountsConfig(AppConfig):
 
         registry.register(ACCOUNT)
         scopes.register()
+        health.register()
         for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances(), Webhooks()):
             projections.register(projection)

@@ -28,6 +28,7 @@ TECHNICAL = (
     "eventstore.view_deadletter",
     "ops.view_webhook",
     "ops.view_webhookdelivery",
+    "ops.view_operations",
 )
 OPERATOR = (
     *VIEWER,
@@ -35,6 +36,7 @@ OPERATOR = (
     "accounts.freeze",
     "accounts.unfreeze",
     "ops.manage_webhook",
+    "ops.run_cleanup",
     "eventstore.resolve_deadletter",
 )
 SUPERVISOR = (

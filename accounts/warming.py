@@ -14,6 +14,7 @@ from accounts.domain.account import AGGREGATE_TYPE
 from eventstore import feed
 from eventstore.models import Event
 from ops.conf import get_settings
+from ops.operations import operation
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class WarmReport:
     stopped: bool
 
 
+@operation("job", "warm_cache", actor="system:cache")
 def warm(
     limit: int,
     *,
@@ -84,12 +86,12 @@ class Follower:
         mark = feed.mark()
         if mark <= self._reached:
             return 0
-        events = feed.read(after=self._reached, upto=mark, limit=FOLLOW_BATCH)
+        events, reached = feed.read(after=self._reached, upto=mark, limit=FOLLOW_BATCH)
         keys = sorted({str(event.aggregate_id) for event in events if event.aggregate_type == AGGREGATE_TYPE})
         documents = load_many(keys)
         if accounts_cache().store(documents) < len(documents):
             return 0
-        self._reached = events[-1].position if len(events) == FOLLOW_BATCH else mark
+        self._reached = reached
         return len(events)
 
 

@@ -1,11 +1,12 @@
 """The Celery application: worker and beat find their tasks in each app's `tasks` module."""
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_init
+from celery.signals import task_postrun, task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bankes.settings")
 
@@ -16,6 +17,26 @@ app.conf.beat_schedule = {
     "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17")},
     "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
 }
+
+_tasks: dict[str, ExitStack] = {}
+
+
+@task_prerun.connect
+def register_task(task_id: str, task: Any, **_: Any) -> None:
+    """A task is a registered operation from here to `end_task`."""
+    from ops.operations import operation
+
+    stack = ExitStack()
+    stack.enter_context(
+        operation("job", task.name, timeout=task.soft_time_limit, resources=(task_id,), actor="system:celery")
+    )
+    _tasks[task_id] = stack
+
+
+@task_postrun.connect
+def end_task(task_id: str, **_: Any) -> None:
+    if stack := _tasks.pop(task_id, None):
+        stack.close()
 
 
 @worker_init.connect

@@ -11,6 +11,8 @@ from redis.retry import Retry
 
 from ops.conf import get_settings
 from ops.logs import logging_config
+from ops.process import application_name
+from ops.timeouts.connection import BoundedConnection
 
 CONFIG = get_settings()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -91,13 +93,15 @@ DATABASES: dict[str, dict[str, Any]] = {
         "ATOMIC_REQUESTS": False,
         "DISABLE_SERVER_SIDE_CURSORS": False,
         "OPTIONS": {
-            "application_name": "bankes",
+            "application_name": application_name(),
             "connect_timeout": 5,
             "options": " ".join(f"-c {name}={value}" for name, value in SESSION_LIMITS.items()),
             "pool": {
                 "min_size": CONFIG.pool_min_connections,
                 "max_size": CONFIG.pool_max_connections,
                 "timeout": CONFIG.connection_acquire_timeout,
+                "reconnect_timeout": 5.0,  # then the next caller tries at once: no long pause after an outage
+                "connection_class": BoundedConnection,
             },
         },
     }
@@ -180,7 +184,7 @@ STORAGES = {
 SECURE_SSL_REDIRECT = CONFIG.secure_cookies
 SESSION_COOKIE_SECURE = CONFIG.secure_cookies
 CSRF_COOKIE_SECURE = CONFIG.secure_cookies
-SECURE_REDIRECT_EXEMPT = [r"^health(/|$)"]  # probes come straight to the process, without the TLS proxy
+SECURE_REDIRECT_EXEMPT = [r"^(health|metrics|config|debug)(/|$)"]  # probes and scrapes come straight to the process
 SECURE_HSTS_SECONDS = 31_536_000 if CONFIG.secure_cookies else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = CONFIG.secure_cookies
 SECURE_HSTS_PRELOAD = CONFIG.secure_cookies
@@ -278,6 +282,8 @@ DJANGO_STRUCTLOG_TRUST_UPSTREAM_CORRELATION_ID = True
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_USER_ID_FIELD = "username"
 
-LOGGING = logging_config(level=CONFIG.log_level, form=CONFIG.log_format)
+LOGGING = logging_config(
+    level=CONFIG.log_level, levels=CONFIG.log_levels, form=CONFIG.log_format, timestamps=CONFIG.log_timestamps
+)
 LOGGING_CONFIG = "logging.config.dictConfig"
 PROMETHEUS_EXPORT_MIGRATIONS = False

@@ -14,6 +14,9 @@ urlpatterns = [
     path("problems/", ProblemList.as_view(), name="problems"),
     re_path(r"^problems/(?P<code>[a-z_]{1,60})/?$", Problem.as_view(), name="problem"),
     path("", include("ops.health.urls")),
+    path("", include("ops.metrics.urls")),
+    path("", include("ops.config.urls")),
+    path("", include("ops.debug.urls")),
 ]
 
 handler400 = "accounts.api.handlers.bad_request"

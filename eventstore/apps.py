@@ -1,5 +1,7 @@
 """The event store as a Django app."""
 
+from dataclasses import asdict
+
 from django.apps import AppConfig
 
 
@@ -8,7 +10,13 @@ class EventStoreConfig(AppConfig):
     verbose_name = "Event store"
 
     def ready(self) -> None:
-        from eventstore import projections
+        from eventstore import health, projections
+        from eventstore.cleanup import cleanup, would_clean_up
         from eventstore.projections.snapshots import Snapshots
+        from ops.database.locks import Family, register_family
+        from ops.debug.cleanup import register_cleanup
 
         projections.register(Snapshots())
+        register_family(Family(mark=0x0F, name="open append, which holds the feed back", most=5.0))
+        health.register()
+        register_cleanup(lambda dry_run: asdict(would_clean_up() if dry_run else cleanup()))

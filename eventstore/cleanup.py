@@ -33,6 +33,26 @@ def cleanup() -> CleanupReport:
     )
 
 
+def would_clean_up() -> CleanupReport:
+    """What `cleanup` would remove now; nothing is changed. At most as many are counted as one cleanup removes."""
+    settings, most = get_settings(), BATCH * MAX_BATCHES
+    return CleanupReport(
+        idempotency_records=_expired_records(settings.idempotency_retention_hours, most),
+        snapshots=snapshots.superseded(keep=settings.snapshots_kept, limit=most),
+        webhook_deliveries=retention.expired(limit=most),
+    )
+
+
+def _expired_records(retention_hours: int, most: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM idempotency_records"
+            " WHERE created_at < now() - make_interval(hours => %s) LIMIT %s) old",
+            (retention_hours, most),
+        )
+        return int(cursor.fetchone()[0])
+
+
 def _repeat(remove_some: Callable[[], int]) -> int:
     total = 0
     for _ in range(MAX_BATCHES):

@@ -25,6 +25,10 @@ class StoreBusy(EventStoreError):
     """A lock or a connection was not to be had in time. Nothing was written; try again later."""
 
 
+class TooManyCommands(StoreBusy):
+    """So much is in hand already that nothing was begun."""
+
+
 class OutcomeUnknown(EventStoreError):
     """The connection broke while the append may have been committing. Only the idempotency key can tell."""
 

@@ -5,13 +5,19 @@ happens in a later statement, up to it.
 """
 
 import zlib
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+import psycopg
 from django.db import connection
+from psycopg.rows import RowFactory, tuple_row
 
 from eventstore.errors import BrokenHistory
 from eventstore.events import COLUMNS, StoredEvent
 from ops.conf import get_settings
+
+Row = TypeVar("Row")
 
 
 def mark() -> int:
@@ -21,19 +27,149 @@ def mark() -> int:
         return int(cursor.fetchone()[0])
 
 
-def read(*, after: int, upto: int, limit: int) -> list[StoredEvent]:
-    """Events with positions in (after, upto], at most `limit`; `upto` is a `mark()` taken before."""
+class Ref(NamedTuple):
+    """Where an event stands: enough to tell whose it is, and to find it in the books. The stream's id as text."""
+
+    position: int
+    aggregate_id: str
+    shard: int
+
+
+Types = frozenset[tuple[str | None, int | None]]
+"""Pairs of event type and schema version; (None, None) stands for a ref that fits no event."""
+
+
+class Page:
+    """Some events of the feed in order, as refs; the events themselves are read from the books when asked for."""
+
+    def __init__(self, refs: Sequence[Ref], types: Types | None = None) -> None:
+        self.refs = refs
+        self._types = types
+
+    @property
+    def types(self) -> Types:
+        """At least those of its events; maybe also of their neighbours."""
+        if self._types is None:
+            self._types = types_of(self.refs)
+        return self._types
+
+
+REFERRED = "(SELECT * FROM events WHERE position = ANY (%s::bigint[])) AS referred"
+"""The events of some refs as a relation with the columns of `events`; its parameter: `positions_of(refs)`."""
+
+
+def positions_of(refs: Sequence[Ref]) -> str:
+    """A bigint[] as PostgreSQL writes it, which is many times faster than to adapt a list of thousands."""
+    return "{" + ",".join([str(ref.position) for ref in refs]) + "}"
+
+
+def streams_of(refs: Sequence[Ref]) -> str:
+    """Likewise, as uuid[]."""
+    return "{" + ",".join([ref.aggregate_id for ref in refs]) + "}"
+
+
+def types_of(refs: Sequence[Ref]) -> Types:
+    """What kinds of events the refs stand for."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {COLUMNS} FROM events WHERE position > %s AND position <= %s ORDER BY position LIMIT %s",
-            (after, upto, limit),
+            """
+            SELECT DISTINCT event_type, schema_version
+              FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (position, aggregate_id)
+              LEFT JOIN events e USING (position, aggregate_id)
+            """,
+            (positions_of(refs), streams_of(refs)),
         )
+        return frozenset(cursor.fetchall())
+
+
+def strangers(refs: Sequence[Ref]) -> set[int]:
+    """The positions of those that fit no event in the books."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT position
+              FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (position, aggregate_id)
+             WHERE NOT EXISTS (SELECT FROM events e
+                                WHERE e.position = wanted.position AND e.aggregate_id = wanted.aggregate_id)
+            """,
+            (positions_of(refs), streams_of(refs)),
+        )
+        return {position for (position,) in cursor.fetchall()}
+
+
+def load(refs: Sequence[Ref]) -> list[StoredEvent]:
+    """The events of refs, by position. A position that is not in the books is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {COLUMNS} FROM {REFERRED} ORDER BY position", (positions_of(refs),))
         return [StoredEvent.from_row(row) for row in cursor.fetchall()]
+
+
+def read(*, after: int, upto: int, limit: int) -> tuple[list[StoredEvent], int]:
+    """Events with positions in (after, reached], and `reached`; see `read_rows`."""
+    rows, reached = read_rows(COLUMNS, after=after, upto=upto, limit=limit, row_factory=tuple_row)
+    return [StoredEvent.from_row(row) for row in rows], reached
+
+
+def read_refs(*, after: int, upto: int, limit: int, shards: int) -> tuple[list[Ref], int]:
+    """As `read`, refs only."""
+    columns = "position, aggregate_id::text"
+    rows, reached = read_rows(columns, after=after, upto=upto, limit=limit, row_factory=tuple_row)
+    return [Ref(position, text, shard_of_text(text, shards)) for position, text in rows], reached
+
+
+def read_rows(
+    columns: str,
+    *,
+    after: int,
+    upto: int,
+    limit: int,
+    row_factory: RowFactory[Row],
+) -> tuple[list[Row], int]:
+    """Some columns of all events in (after, reached], at most `limit`, by position; `upto` is a `mark()` taken
+    before. There is at least one, unless `reached` is `upto` and there is nothing more.
+
+    It asks for a range of positions rather than for the first so many, so that no plan can think of sorting the rest
+    of the feed. Positions that a rolled back append has drawn are holes.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection, row_factory=row_factory) as cursor:
+
+        def look(after: int) -> tuple[list[Row], int]:
+            reached = max(after, min(upto, after + limit))
+            cursor.execute(
+                f"SELECT {columns} FROM events WHERE position > %s AND position <= %s ORDER BY events.position",
+                (after, reached),
+                prepare=True,
+            )
+            return cursor.fetchall(), reached
+
+        rows, reached = look(after)
+        if rows or reached >= upto:
+            return rows, reached
+        following = _first_after(reached, upto)
+        return look(following - 1) if following else ([], upto)
+
+
+def _first_after(after: int, upto: int) -> int | None:
+    """The next position in the books: what lies before it is a hole, however wide."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(position) FROM events WHERE position > %s AND position <= %s", (after, upto))
+        found: int | None = cursor.fetchone()[0]
+    return found
 
 
 def shard_of(aggregate_id: UUID, shards: int) -> int:
     """The shard of a stream, the same in every process and version: CRC-32 of its id, modulo their number."""
     return zlib.crc32(aggregate_id.bytes) % shards
+
+
+def shard_of_text(text: str, shards: int) -> int:
+    """`shard_of` for an id as text.
+
+    Raises:
+        ValueError: it is no id.
+    """
+    return zlib.crc32(bytes.fromhex(text.replace("-", ""))) % shards
 
 
 def require_shard_count() -> int:

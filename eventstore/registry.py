@@ -83,6 +83,13 @@ def known_event_types() -> frozenset[str]:
     return frozenset(name for aggregate in _aggregates.values() for name in aggregate.events)
 
 
+def schema_versions() -> dict[str, int]:
+    """Today's schema version of each event type."""
+    return {
+        name: kind.schema_version for aggregate in _aggregates.values() for name, kind in aggregate.events.items()
+    }
+
+
 def decode(aggregate_name: str, event_type: str, schema_version: int, data: Data) -> Any:
     """Stored data as today's event: upcast step by step, then decoded. The stored row is not touched.
 

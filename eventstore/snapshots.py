@@ -100,6 +100,22 @@ def prune(*, keep: int, limit: int = 10_000) -> int:
         return cursor.rowcount
 
 
+def superseded(*, keep: int, limit: int) -> int:
+    """How many `prune` would remove, counted up to `limit`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*)
+              FROM (SELECT FROM (SELECT row_number() OVER (PARTITION BY aggregate_id
+                                                           ORDER BY state_schema DESC, version DESC) AS age
+                                   FROM snapshots) ranked
+                     WHERE age > %s LIMIT %s) old
+            """,
+            (keep, limit),
+        )
+        return int(cursor.fetchone()[0])
+
+
 def _checksum(aggregate_id: UUID, schema: int, version: int, position: int, data: dict[str, Any]) -> bytes:
     head = f"{aggregate_id}:{schema}:{version}:{position}:".encode()
     return hashlib.sha256(head + canonical_json(data)).digest()

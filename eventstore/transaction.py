@@ -18,8 +18,17 @@ from eventstore.errors import (
     OutcomeUnknown,
     StoreBusy,
 )
+from ops import board
+from ops.timeouts.connection import NoAnswer
 
 VERSION_CONFLICT = "ES001"
+COUNTED = {
+    VERSION_CONFLICT: "version_conflicts",
+    "40P01": "deadlocks",
+    "40001": "serialization_failures",
+    "55P03": "lock_timeouts",
+}
+"""SQLSTATEs of lost races, and the series of the board in which each is counted: see `ops.detectors.deadlocks`."""
 
 
 class TransientFailure(EventStoreError):
@@ -48,16 +57,25 @@ def write_transaction() -> Iterator[psycopg.Connection]:
             raise StoreBusy("no database connection became free in time") from error
         raise StoreBusy("the database cannot be reached") from error
     raw: psycopg.Connection = connection.connection
+    committing = False
     try:
         with raw.pipeline(), raw.transaction():
             yield raw
+            committing = True
     except psycopg.Error as error:
         if raw.closed or raw.broken:
             connection.close()
+        if isinstance(error, NoAnswer) and not committing:
+            raise StoreBusy("the database gave no answer in time, and no commit had been sent") from error
         raise _in_our_words(error) from error
+    except OptimisticConcurrencyConflict:
+        board.count(COUNTED[VERSION_CONFLICT])
+        raise
 
 
 def _in_our_words(error: psycopg.Error) -> Exception:
+    if series := COUNTED.get(error.sqlstate or ""):
+        board.count(series)
     if error.sqlstate == VERSION_CONFLICT:
         detail = orjson.loads(error.diag.message_detail or "{}")
         return OptimisticConcurrencyConflict(**detail)

@@ -8,9 +8,23 @@ class OpsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
+        from ops import breaker
         from ops.audit import signals  # noqa: F401  (connects its receivers)
-        from ops.health import checks
+        from ops.board.facts import register_fact
+        from ops.cache import metrics as cache_metrics
+        from ops.health import database, memory, monitor, operations, timeouts
         from ops.health.registry import register_check
+        from ops.metrics.measures import MEASURES
+        from ops.metrics.registry import register_measures
 
-        register_check("database", checks.Database(), serving=True)
-        register_check("cache", checks.Cache())
+        register_fact("breakers", breaker.states)
+        register_fact("cache", cache_metrics.fact)
+        register_check("database", database.check_database, serving=True)
+        register_check("pool", database.check_pool)
+        register_check("deadlocks", operations.check_deadlocks)
+        register_check("operations", operations.check_operations)
+        register_check("monitor", monitor.check_monitor)
+        register_check("timeouts", timeouts.check_timeouts)
+        register_check("cache", memory.check_cache)
+        register_check("redis", memory.check_redis)
+        register_measures(MEASURES)

@@ -10,29 +10,27 @@ it counts failures in a row instead of in a window.)
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from typing import TypeVar
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-STATE = Gauge(
-    "circuit_breaker_state",
-    "0 closed, 1 half open, 2 open; the worst of all processes.",
-    ["breaker"],
-    multiprocess_mode="livemax",
-)
 OPENED = Counter("circuit_breaker_opened_total", "Times that the breaker opened.", ["breaker"])
 REJECTED = Counter("circuit_breaker_rejected_total", "Calls that were turned away.", ["breaker"])
 
 
 LONGEST_PROBE = 30.0
 """Seconds after which a probe is given up: its thread is gone where the process was forked meanwhile."""
+
+
+_all: "weakref.WeakSet[CircuitBreaker]" = weakref.WeakSet()
 
 
 class State(IntEnum):
@@ -72,7 +70,7 @@ class CircuitBreaker:
         self._failed_at: deque[float] = deque(maxlen=failures)
         self._state = State.CLOSED
         self._probe_at = 0.0
-        STATE.labels(name).set(State.CLOSED)
+        _all.add(self)
 
     @property
     def state(self) -> State:
@@ -140,4 +138,11 @@ class CircuitBreaker:
         if {state, self._state} != {State.HALF_OPEN, State.OPEN}:  # a failed probe is no news
             log.warning("circuit_breaker", breaker=self.name, state=state.name.lower())
         self._state = state
-        STATE.labels(self.name).set(state)
+
+
+def states() -> dict[str, str]:
+    """The breakers of this process by name: "closed", "half_open" or "open"; the worst of several of one name."""
+    worst: dict[str, State] = {}
+    for breaker in list(_all):
+        worst[breaker.name] = max(breaker.state, worst.get(breaker.name, State.CLOSED))
+    return {name: state.name.lower() for name, state in sorted(worst.items())}

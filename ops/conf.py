@@ -6,12 +6,14 @@ start with one sentence that names the setting, what was given and what is expec
 """
 
 from functools import lru_cache
+from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+OWN_PACKAGES = ("bankes", "accounts", "eventstore", "ops")
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -46,9 +48,20 @@ class Settings(BaseSettings):
     pool_min_connections: int = Field(2, ge=0, le=1000, description="Connections each process keeps open.")
     pool_max_connections: int = Field(20, ge=1, le=1000, description="Most connections of each process.")
     connection_acquire_timeout: int = Field(15, ge=1, le=300, description="Longest wait for a pooled connection.")
+    pool_acquire_timeout: int = Field(
+        15, ge=1, le=300, description="Another name of CONNECTION_ACQUIRE_TIMEOUT: set one of the two."
+    )
+    pool_auto_scaling: bool = Field(
+        False, description="Each process moves its pool's ceiling, up to POOL_MAX_CONNECTIONS, by measured waits."
+    )
     db_operation_timeout: int = Field(30, ge=1, le=3600, description="Longest run of one SQL statement.")
     lock_timeout_ms: int = Field(5000, ge=10, le=300_000, description="Longest wait for one lock, milliseconds.")
-    transaction_timeout: int = Field(60, ge=1, le=3600, description="Longest a transaction may sit idle.")
+    transaction_timeout: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="Longest a transaction may sit idle; with ENABLE_AUTO_RESOLUTION also the longest it may last.",
+    )
 
     # -- Redis
     redis_url: SecretStr = Field(description="redis://:password@host:port/0")
@@ -143,17 +156,57 @@ class Settings(BaseSettings):
     webhook_poll_ms: int = Field(250, ge=10, le=60_000, description="Pause of an idle sender, milliseconds.")
 
     # -- operations
+    batch_processing_timeout: int = Field(
+        60, ge=1, le=3600, description="Longest run of one batch of commands, or of events into a read model."
+    )
+    health_check_timeout: int = Field(10, ge=1, le=60, description="Longest wait for the health of one component.")
+    ops_allowed_networks: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Networks that may read health, metrics, configuration and debug pages without a key, "
+        "comma-separated (10.0.0.0/8).",
+    )
+    ledger_proof_max_age_hours: int = Field(
+        26, ge=1, le=8760, description="Age of the last proof of the books beyond which health complains, hours."
+    )
     board_dir: str = Field(
         "var/board", min_length=1, description="Where the processes of this machine tell each other what they do."
     )
-
-    # -- logs
-    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
-    log_format: Literal["console", "json"] = Field(
-        "console", description="`console` for people, `json` for machines."
+    max_concurrent_operations: int = Field(
+        1000, ge=1, le=100_000, description="Operations in hand on this machine beyond which commands are refused."
+    )
+    deadlock_check_interval: int = Field(5, ge=1, le=3600, description="Pause between two looks of the monitor.")
+    deadlock_operation_timeout: int = Field(
+        30, ge=1, le=3600, description="Age at which a command or a batch counts as stuck."
+    )
+    enable_auto_resolution: bool = Field(
+        False, description="The monitor cancels, then ends, what the bank's own stuck operations do in PostgreSQL."
     )
 
-    @field_validator("allowed_hosts", "csrf_trusted_origins", "webhook_allowed_ports", mode="before")
+    # -- logs
+    log_level: LogLevel = Field(
+        "INFO",
+        validation_alias=AliasChoices("log_level", "rust_log"),
+        description="DEBUG, INFO, WARNING or ERROR. (RUST_LOG is the guide's name for it.)",
+    )
+    log_levels: Annotated[dict[str, LogLevel], NoDecode] = Field(
+        {},
+        validation_alias=AliasChoices("log_levels", "rust_log_banking_es"),
+        description="Levels of single modules, `eventstore=DEBUG,ops.cache=WARNING`; a level alone is that of all of "
+        "the bank's own. (RUST_LOG_BANKING_ES is the guide's name for it.)",
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console",
+        validation_alias=AliasChoices("log_format", "rust_log_format"),
+        description="`console` for people, `json` for machines. (RUST_LOG_FORMAT is the guide's name for it.)",
+    )
+
+    log_timestamps: bool = Field(
+        True, description="Console lines carry the time. False where whoever collects them adds it."
+    )
+
+    @field_validator(
+        "allowed_hosts", "csrf_trusted_origins", "webhook_allowed_ports", "ops_allowed_networks", mode="before"
+    )
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -162,6 +215,48 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_names_of_one_wait(cls, data: dict[str, object]) -> dict[str, object]:
+        """The guide knows the longest wait for a pooled connection by two names."""
+        first, second = "connection_acquire_timeout", "pool_acquire_timeout"
+        given = {name: data[name] for name in (first, second) if data.get(name) not in (None, "")}
+        if len(given) == 1:
+            (value,) = given.values()
+            return data | {first: value, second: value}
+        return data
+
+    @model_validator(mode="after")
+    def _one_wait_for_a_connection(self) -> "Settings":
+        if self.pool_acquire_timeout != self.connection_acquire_timeout:
+            raise ValueError(
+                f"POOL_ACQUIRE_TIMEOUT is {self.pool_acquire_timeout} and CONNECTION_ACQUIRE_TIMEOUT "
+                f"{self.connection_acquire_timeout}: they are two names of one setting, so give one, or both the same"
+            )
+        return self
+
+    @field_validator("log_levels", mode="before")
+    @classmethod
+    def _levels_by_module(cls, value: object) -> object:
+        """ "eventstore=DEBUG,WARNING": a level without a module is that of every package of the bank."""
+        if not isinstance(value, str):
+            return value
+        levels: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            module, _, level = part.rpartition("=")
+            levels |= dict.fromkeys([module.strip()] if module else OWN_PACKAGES, level.strip().upper())
+        return levels
+
+    @field_validator("ops_allowed_networks")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network} must be a network such as 10.0.0.0/8 or 192.0.2.7") from None
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -4,12 +4,18 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from ops.access.models import OperationsAccess
+from ops.detectors.models import Incident, MonitorRun, Resolution
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
 
 __all__ = [
     "ApiClient",
     "ApiKey",
     "AuditEntry",
+    "Incident",
+    "MonitorRun",
+    "OperationsAccess",
+    "Resolution",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -5,7 +5,9 @@ tests uses the superuser, since nobody else can remove an event.
 """
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection, connections
 
+from ops.conf import get_settings
 from tests.bank import Bank
 
 KEPT_TABLES = {
@@ -27,6 +30,13 @@ KEPT_TABLES = {
     "store_choices",
     "read_model_tables",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A board of this run alone: what other processes of the checkout do is none of its business."""
+    os.environ["BOARD_DIR"] = folder = tempfile.mkdtemp(prefix="board-")
+    get_settings.cache_clear()
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,19 @@
 """The service that the troubleshooting guide was written for had these defects. Each is a test of ours, by number."""
 
+import gc
+import os
+import signal
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
-from django.test import Client
+from django.db import connections
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.domain.commands import CloseAccount, Deposit, OpenAccount, Transfer, Withdraw
@@ -16,14 +24,23 @@ from accounts.projections.transactions import Transactions
 from accounts.services import Executed, Refused, execute
 from eventstore import projections, store
 from eventstore.cleanup import cleanup
+from eventstore.errors import StoreBusy
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.models import Event, IdempotencyRecord, ProjectionState, Stream
 from eventstore.projections.runner import Runner, catch_up
 from eventstore.projections.snapshots import Snapshots
+from ops import board, detectors
 from ops.access.keys import issue_key
+from ops.board import layout
+from ops.database import pool_facts
 from ops.models import ApiClient
+from ops.operations import active, operation
+from ops.timeouts import Rate, record, within
 from tests.bank import Bank
+from tests.configured import configured
+from tests.processes import wait_until
 from tests.threads import together
+from tests.web import web_server
 
 EURO = Money(100, "EUR")
 
@@ -105,7 +122,7 @@ def test_row_06_events_are_their_own_outbox(bank: Bank) -> None:
 
     ann = bank.open("10.00")
     bank.withdraw(ann, "1.00")
-    read = feed.read(after=0, upto=feed.mark(), limit=100)
+    read, _ = feed.read(after=0, upto=feed.mark(), limit=100)
     assert [event.event_id for event in read] == list(
         Event.objects.order_by("position").values_list("event_id", flat=True)
     )
@@ -251,3 +268,131 @@ def test_row_22_who_did_it_why_and_what_caused_it_are_stored_with_every_event(ba
     for event in Event.objects.all():
         assert event.metadata == bank.context.metadata()
         assert event.command_id is not None
+
+
+def test_row_18_detectors_are_fed_by_what_happens_and_counters_move(bank: Bank) -> None:
+    ann = bank.open("1.00")
+    before = detectors.deadlocks(60)
+    assert (detectors.stuck_operations(), detectors.blocked(), detectors.held_connections()) == ([], [], [])
+
+    def deposit() -> str:
+        try:
+            with configured(deadlock_operation_timeout=1):
+                bank.deposit(ann, "1.00")
+        except StoreBusy:
+            return "busy"
+        finally:
+            connections.close_all()
+        return "done"
+
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (ann,))
+        sent = threads.submit(deposit)
+        wait_until(lambda: len(detectors.stuck_operations()) == 1)
+        [stuck], told = detectors.stuck_operations(), {entry["pid"]: entry for entry in detectors.blocked()}
+        waiting = told[stuck["detail"]["operation"]["database_pid"]]
+        assert waiting["blocked_by"] == [holder.info.backend_pid]
+        assert waiting["operations"][0]["resources"] == [str(ann)]
+        wait_until(lambda: any(pool["in_use"] for pool in pool_facts()))
+        assert sent.result(timeout=20) == "busy"
+
+    after = detectors.deadlocks(60)
+    assert after["lock_timeouts"] == before["lock_timeouts"] + 1
+    assert (detectors.stuck_operations(), detectors.blocked()) == ([], [])
+    assert bank.balance(ann) == 100
+
+
+def test_row_23_memory_does_not_grow_with_completed_operations(bank: Bank) -> None:
+    def some() -> None:
+        for number in range(500):
+            with operation("command", "Transfer", timeout=30, resources=[number], actor="client:shop") as begun:
+                begun.step("writing")
+
+    some()
+    tracemalloc.start()
+    try:
+        some()
+        gc.collect()
+        first, _ = tracemalloc.get_traced_memory()
+        for _ in range(10):
+            some()
+        gc.collect()
+        last, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert last - first < 100_000, "5,000 operations have left something behind"
+    assert (active(), board.own_in_hand()) == ([], 0)
+    size = sum(path.stat().st_size for path in layout.directory().glob(f"*-{os.getpid()}-*"))
+    assert size == layout.SIZE
+
+
+def test_row_23_told_to_stop_the_server_finishes_the_command_in_hand(bank: Bank) -> None:
+    client = ApiClient.objects.create(name="shop")
+    ann = bank.open(custodian="client:shop")
+    soon = timezone.now() + timedelta(hours=1)
+    _, token = issue_key(client=client, scopes=["payments:write"], expires_at=soon, issued_by=None)
+    body = {"amount": "1.00", "currency": "EUR"}
+
+    with (
+        web_server() as web,
+        psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as holder,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        holder.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (ann,))
+        sent = threads.submit(lambda: web.post(f"/accounts/{ann}/deposits", body, token=token, key="last"))
+        wait_until(lambda: [op["step"] for op in active()] == ["locking"])
+        web.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        holder.rollback()
+        status, answer = sent.result(timeout=20)
+        assert web.process.wait(15) == 0
+
+    assert (status, answer["accounts"][0]["balance"]) == (200, "1.00")
+    assert bank.balance(ann) == 100
+    assert active() == []
+
+
+def test_row_17_health_is_measured_and_the_timeout_rate_is_timeouts_of_attempts(bank: Bank) -> None:
+    """`/health` was the word "healthy", the timeout rate n/(n+1); cache, Kafka and Redis were healthy by constant."""
+    browser = Client(SERVER_NAME="localhost")
+
+    def told(component: str) -> dict:
+        return browser.get(f"/health/{component}").json()
+
+    before = told("timeouts")["values"]["components"]["batch"]
+    for _ in range(3):
+        record("batch", "timeout", 1.0)
+    bank.open("1.00")
+    after = told("timeouts")["values"]["components"]["batch"]
+    assert after["timeouts"] - before["timeouts"] == 3
+    assert after["timeout_rate"] == pytest.approx(after["timeouts"] / after["attempts"], abs=1e-4)
+    assert Rate(attempts=0, timeouts=0, errors=0).timeout_rate is None, "none without attempts"
+
+    assert told("projections")["status"] == "degraded", "nobody has carried the read models along"
+    catch_up(projections.registered())
+    assert told("projections")["status"] == "healthy"
+    nowhere = {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9/0"}
+    with override_settings(CACHES={**settings.CACHES, "default": nowhere}):
+        assert told("redis")["status"] == "unhealthy"
+        assert browser.get("/health").status_code == 503
+    assert told("redis")["status"] == "healthy"
+
+
+def test_row_19_a_batch_that_timed_out_has_posted_nothing_and_the_same_keys_tell_so(bank: Bank) -> None:
+    """The batch API reported "timed out" and then posted all the same."""
+    ann, bob = bank.open("10.00"), bank.open()
+    before = bank.footprint()
+    batch = [bank.envelope(Deposit(account, EURO), key=f"late-{account}") for account in (ann, bob)]
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as holder:
+        holder.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (bob,))
+        with within(0.3), pytest.raises(StoreBusy):
+            execute(batch)
+        holder.rollback()
+    time.sleep(0.3)
+
+    assert bank.footprint() == before, "what timed out was posted all the same"
+    again = execute(batch)
+    assert codes(again) == ["done", "done"]
+    assert not any(outcome.replayed for outcome in again if isinstance(outcome, Executed))
+    assert (bank.balance(ann), bank.balance(bob)) == (1100, 100)

@@ -1,6 +1,10 @@
 """What Django itself answers when something fails outside of a view: a problem below /api/, a page elsewhere."""
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 
 from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem
@@ -27,14 +31,23 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Nothing of the inside is told: the request id leads the bank to its log."""
+    """Nothing of the inside is told: the request id leads the bank to its log. Without the database it is 503."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):  # Django calls this while it handles it
+        return _too_busy(request)
     if not _wants_problem(request):
         return defaults.server_error(request)
     return _answer(request, ErrorCode.INTERNAL_ERROR, "The bank has logged what went wrong under this request id.")
 
 
+def _too_busy(request: HttpRequest) -> HttpResponse:
+    if _wants_problem(request):
+        return _answer(request, ErrorCode.OVERLOADED, "The database gave no answer in time.")
+    page = render_to_string("503.html")
+    return HttpResponse(page, status=503, headers=headers_for(ErrorCode.OVERLOADED))
+
+
 def _wants_problem(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/problems/", "/health"))
+    return request.path.startswith(("/api/", "/problems/", "/health", "/metrics", "/config", "/debug"))
 
 
 def _answer(request: HttpRequest, code: ErrorCode, detail: str) -> HttpResponse:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from accounts.api.catalogue import KINDS
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.services import Refused
-from eventstore.errors import OutcomeUnknown, StoreBusy
+from eventstore.errors import OutcomeUnknown, StoreBusy, TooManyCommands
 from ops.access.trace import request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -92,6 +92,8 @@ def _problem_for(exc: Exception) -> dict[str, Any] | None:
         return problem(
             ErrorCode.OUTCOME_UNKNOWN, "The connection to the books was lost: it may or may not have happened."
         )
+    if isinstance(exc, TooManyCommands):
+        return problem(ErrorCode.OVERLOADED, "The bank has as much in hand as it takes at once. Nothing was done.")
     if isinstance(exc, (StoreBusy, OperationalError, InterfaceError)):
         return problem(ErrorCode.OVERLOADED, "The database gave no answer in time. Nothing was done.")
     for kind, code in _CODES:

@@ -31,6 +31,16 @@ class Day:
         self.version = version
 
 
+ADD_UP = """
+    ON CONFLICT (account_id, day) DO UPDATE
+   SET closing_balance = EXCLUDED.closing_balance,
+       credits = d.credits + EXCLUDED.credits,
+       debits = d.debits + EXCLUDED.debits,
+       postings = d.postings + EXCLUDED.postings,
+       version = EXCLUDED.version
+"""
+"""What happens to a day that has begun."""
+
 Days = dict[tuple[UUID, date], Day]
 
 
@@ -49,6 +59,17 @@ class DailyBalances(Projection[Days]):
     surrogates = ("id",)
     handles = POSTING_TYPES
     ignores = OTHER_TYPES
+    set_based = f"""
+        INSERT INTO daily_balances AS d
+               (account_id, day, currency, closing_balance, credits, debits, postings, version)
+        SELECT aggregate_id, (timestamp AT TIME ZONE 'UTC')::date AS day, min(currency),
+               (array_agg(balance ORDER BY version DESC))[1], sum(greatest(amount, 0)), sum(least(amount, 0)),
+               count(*), max(version)
+          FROM {{fresh}}, jsonb_to_record(data) AS posting (amount bigint, currency text, balance bigint)
+         WHERE amount <> 0
+         GROUP BY aggregate_id, day
+        {ADD_UP}
+    """
 
     def new_batch(self) -> Days:
         return {}
@@ -65,13 +86,8 @@ class DailyBalances(Projection[Days]):
                    (account_id, day, currency, closing_balance, credits, debits, postings, version)
             SELECT * FROM unnest(%s::uuid[], %s::date[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[],
                                  %s::int[], %s::bigint[])
-                ON CONFLICT (account_id, day) DO UPDATE
-               SET closing_balance = EXCLUDED.closing_balance,
-                   credits = d.credits + EXCLUDED.credits,
-                   debits = d.debits + EXCLUDED.debits,
-                   postings = d.postings + EXCLUDED.postings,
-                   version = EXCLUDED.version
-            """,
+            """
+            + ADD_UP,
             [
                 [account_id for account_id, _ in batch],
                 [day for _, day in batch],

@@ -16,6 +16,16 @@ class Journal(Projection[Rows]):
     tables = ("journal_lines",)
     handles = POSTING_TYPES
     ignores = OTHER_TYPES
+    set_based = """
+        INSERT INTO journal_lines (id, transaction_id, ledger_account, currency, amount, value_date, recorded_at)
+        SELECT 2 * position + side, command_id, ledger_account, currency, line.amount, value_date, timestamp
+          FROM {fresh},
+               jsonb_to_record(data) AS posting (amount bigint, currency text, contra text, value_date date),
+               LATERAL (VALUES (0, 'account:' || aggregate_id, posting.amount), (1, contra, -posting.amount))
+                   AS line (side, ledger_account, amount)
+         WHERE posting.amount <> 0 AND (side = 0 OR NOT starts_with(contra, 'account:'))
+         ORDER BY 1
+    """
 
     def new_batch(self) -> Rows:
         return []

@@ -16,6 +16,17 @@ class Transactions(Projection[Rows]):
     tables = ("transactions",)
     handles = POSTING_TYPES
     ignores = OTHER_TYPES
+    set_based = """
+        INSERT INTO transactions (position, account_id, version, transaction_id, kind, amount, currency, balance,
+                                  contra, description, value_date, recorded_at, reverses)
+        SELECT position, aggregate_id, version, command_id, event_type, amount, currency, balance,
+               contra, description, value_date, timestamp, reverses
+          FROM {fresh},
+               jsonb_to_record(data) AS posting (amount bigint, currency text, balance bigint, contra text,
+                                                 description text, value_date date, reverses uuid)
+         WHERE amount <> 0
+         ORDER BY position
+    """
 
     def new_batch(self) -> Rows:
         return []

@@ -37,6 +37,9 @@ class Webhooks(Projection[Events]):
     handles = frozenset(EVENT_CLASSES)
     ignores: ClassVar[frozenset[str]] = frozenset()
 
+    def is_idle(self) -> bool:
+        return not queue.listeners()
+
     def new_batch(self) -> Events:
         return []
 

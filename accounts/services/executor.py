@@ -19,13 +19,18 @@ from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import Posting, to_data
 from accounts.domain.journal import imbalances, journal_lines
 from accounts.services import inline
+from accounts.services.counting import counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
+from accounts.services.registration import in_hand
 from eventstore.appending import Append, CommandStamp, lock_heads
 from eventstore.errors import BrokenHistory
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import canonical_json
 from eventstore.idempotency import IdempotencyRecord, fetch_records, send_guard, send_lookup, write_records
 from eventstore.transaction import RETRYABLE, write_transaction
+from ops.conf import get_settings
+from ops.operations import step
+from ops.timeouts import attempt, within
 
 MAX_BATCH = 10_000
 ATTEMPTS = 12
@@ -44,7 +49,7 @@ def execute(
     in place of the database's clock. Times never run backwards within a stream.
 
     Raises:
-        StoreBusy: no lock or connection in time; nothing happened.
+        StoreBusy: no lock or connection in time, or too many operations at once (TooManyCommands); nothing happened.
         OutcomeUnknown: the connection broke at the commit; sending the same keys again tells what happened.
         BrokenHistory: the books contradict themselves; nothing was written.
         ValueError: more than `MAX_BATCH` commands.
@@ -53,6 +58,13 @@ def execute(
         raise ValueError(f"a batch holds at most {MAX_BATCH} commands, not {len(envelopes)}")
     if not envelopes:
         return []
+    limit = within(get_settings().batch_processing_timeout)
+    with counting(envelopes) as outcomes, in_hand(envelopes), attempt("batch"), limit:
+        outcomes += _execute(envelopes, all_or_nothing, recorded_at)
+    return outcomes
+
+
+def _execute(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_at: datetime | None) -> list[Outcome]:
     try:
         for attempt in stamina.retry_context(
             on=tuple(RETRYABLE), attempts=ATTEMPTS, timeout=None, wait_initial=0.005, wait_max=0.25, wait_jitter=0.02
@@ -81,9 +93,11 @@ def _execute_once(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_
     with write_transaction() as conn:
         batch = _read(conn, envelopes)
         batch.now = recorded_at or batch.now
+        step("deciding")
         outcomes = [batch.run(envelope) for envelope in envelopes]
         if all_or_nothing and any(isinstance(outcome, Refused) for outcome in outcomes):
             return [_not_alone(outcome) for outcome in outcomes]
+        step("writing")
         batch.write(conn)
     return outcomes
 
@@ -103,6 +117,7 @@ def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope]) -> "_Batch":
         for envelope in envelopes
         for account_id in touched_accounts(envelope.command, _booked_for(envelope, booked))
     }
+    step("locking", list(account_ids))
     keys = [envelope.key for envelope in envelopes if envelope.key is not None]
     claimed = send_guard(conn, keys)
     heads = lock_heads(conn, account_ids)

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from django.db import InterfaceError, OperationalError, connection
 
 from eventstore import feed
+from eventstore.feed import Types
 from eventstore.kafka import clients
 from eventstore.kafka.batches import batches
 from eventstore.kafka.follower import Follower
@@ -23,6 +24,7 @@ from eventstore.kafka.messages import Received, Unreadable, read_message
 from eventstore.projections import dead_letters
 from eventstore.projections.base import Projection
 from ops.conf import get_settings
+from ops.operations import operation, step
 
 log = structlog.get_logger(__name__)
 
@@ -115,34 +117,51 @@ class Member:
     # -- applying
 
     def _apply(self, messages: list[Message]) -> None:
-        received, unread = self._read(messages)
-        for batch in batches(received):
-            for follower in self._followers:
-                follower.take(batch, self.owned)
-        for message in messages:
-            self._done[message.partition()] = message.offset() + 1  # type: ignore[index,operator]
-        if unread:
-            self._settle(unread, quiet=True)
+        longest = get_settings().kafka_consumer_max_poll_interval_ms / 1000
+        with operation("batch", "consumer", timeout=longest, actor="system:consumer"):
+            step("reading", [f"{len(messages)} messages of {self._topic}"])
+            received, types, unread = self._read(messages)
+            for batch in batches(received, types):
+                for follower in self._followers:
+                    step(f"applying to {follower.projection.name}")
+                    follower.take(batch, self.owned)
+            for message in messages:
+                self._done[message.partition()] = message.offset() + 1  # type: ignore[index,operator]
+            if unread:
+                self._settle(unread, quiet=True)
 
-    def _read(self, messages: list[Message]) -> tuple[list[Received], set[int]]:
-        """The events, and the shards of messages that were none: those are on record as dead letters."""
+    def _read(self, messages: list[Message]) -> tuple[list[Received], Types, set[int]]:
+        """The events, their types, and the shards of messages that were none: those are on record as dead letters."""
         received: list[Received] = []
-        unread: set[int] = set()
+        refused: list[tuple[Message, Unreadable]] = []
+        by_position: dict[int, Message] = {}
         for message in messages:
             try:
-                received.append(self._read_one(message))
+                item = read_message(message, self.shards)
             except Unreadable as error:
-                unread.add(message.partition())  # type: ignore[arg-type]
-                self._record(message, error)
-        return received, unread
+                refused.append((message, error))
+            else:
+                received.append(item)
+                by_position[item.ref.position] = message
+        types, strangers = _patiently(lambda: self._look_up(received), self._stop) if received else (frozenset(), ())
+        if strangers:
+            received = [item for item in received if item.ref.position not in strangers]
+            refused += [(by_position[at], Unreadable(f"position {at} is not in the books")) for at in strangers]
+        for message, why in refused:
+            self._record(message, why)
+        return received, types, {message.partition() for message, _ in refused}  # type: ignore[misc]
 
-    def _read_one(self, message: Message) -> Received:
-        received = read_message(message, self.shards)
-        if received.event.position > self._known_mark:
-            self._known_mark = _patiently(feed.mark, self._stop)
-            if received.event.position > self._known_mark:
-                raise Unreadable(f"position {received.event.position} is not in the books yet")
-        return received
+    def _look_up(self, received: list[Received]) -> tuple[Types, set[int]]:
+        """What the books know of them, and the positions that they do not have, or that may not be read yet."""
+        refs = [item.ref for item in received]
+        last = max(ref.position for ref in refs)
+        if last > self._known_mark:
+            self._known_mark = feed.mark()
+        types = feed.types_of(refs)
+        missing = feed.strangers(refs) if (None, None) in types else set()
+        if last > self._known_mark:
+            missing |= {ref.position for ref in refs if ref.position > self._known_mark}
+        return types - {(None, None)}, missing
 
     def _record(self, message: Message, error: Unreadable) -> None:
         place: dict[str, Any] = {"topic": self._topic, "partition": message.partition(), "offset": message.offset()}

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from eventstore import feed
 from eventstore.errors import UnknownEventType
-from eventstore.events import StoredEvent
+from eventstore.feed import Page
 from eventstore.kafka import lease
 from eventstore.kafka.batches import Batch
 from eventstore.projections import checkpoints
@@ -73,11 +73,11 @@ class Follower:
 
     def _apply(self, batch: Batch, owned: Collection[int], deadline: float) -> None:
         try:
-            self._write(batch.events, batch.spans)
+            self._write(batch.page, batch.spans)
         except Gap as gap:
             log.info("projection_fills_gap", projection=self.projection.name, reason=str(gap))
             self._fill(self._behind(owned, batch), max(span.after for span in batch.spans.values()), deadline)
-            self._write(batch.events, batch.spans)
+            self._write(batch.page, batch.spans)
 
     def _behind(self, owned: Collection[int], batch: Batch) -> set[int]:
         """The shards with a hole before the batch, and all others of ours that lack something too."""
@@ -97,7 +97,7 @@ class Follower:
         if missing:
             self._fill(missing, max(relay.shard_positions[shard] for shard in missing), deadline)
         self._write(
-            [],
+            Page([]),
             {
                 shard: Span(relay.shard_positions[shard], relay.position)
                 for shard in set(owned) - behind
@@ -105,9 +105,9 @@ class Follower:
             },
         )
 
-    def _write(self, events: Sequence[StoredEvent], spans: Mapping[int, Span]) -> None:
+    def _write(self, page: Page, spans: Mapping[int, Span]) -> None:
         if spans:
-            apply_events(self.projection, events, spans=spans, shards=self._shards)
+            apply_events(self.projection, page, spans=spans)
 
     def _fill(self, shards: Collection[int], upto: int, deadline: float) -> None:
         """Applies the events of some shards from the feed; `upto` was relayed, hence is safe to read."""
@@ -118,10 +118,9 @@ class Follower:
                 return
             if self._stop.is_set() or time.monotonic() > deadline:
                 raise Interrupted
-            events = feed.read(after=after, upto=upto, limit=self._fill_size)
-            reached = events[-1].position if len(events) == self._fill_size else upto
-            mine = [event for event in events if feed.shard_of(event.aggregate_id, self._shards) in shards]
-            self._write(mine, dict.fromkeys(shards, Span(after, reached)))
+            refs, reached = feed.read_refs(after=after, upto=upto, limit=self._fill_size, shards=self._shards)
+            mine = [ref for ref in refs if ref.shard in shards]
+            self._write(Page(mine), dict.fromkeys(shards, Span(after, reached)))
 
     def _guard(self, work: Callable[[float], None]) -> bool:
         """Runs `work(deadline)`; waits out a database that does not answer; records any other failure."""

@@ -6,6 +6,7 @@ from confluent_kafka.admin import NewTopic
 from eventstore.errors import BrokenHistory
 from eventstore.kafka import clients
 from ops.conf import get_settings
+from ops.timeouts import attempt
 
 
 def ensure_topics(shards: int) -> None:
@@ -15,6 +16,11 @@ def ensure_topics(shards: int) -> None:
         BrokenHistory: the topic of events has another number of partitions than the store has shards.
         KafkaException: the brokers did not answer in time, or refused.
     """
+    with attempt("kafka"):
+        _ensure_topics(shards)
+
+
+def _ensure_topics(shards: int) -> None:
     config = get_settings()
     client, timeout = clients.admin(), config.kafka_operation_timeout
     wanted = [_new_topic(config.kafka_topic, shards), _new_topic(config.kafka_dead_letter_topic, 1)]

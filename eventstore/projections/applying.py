@@ -9,18 +9,23 @@ import random
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection, transaction
 
-from eventstore import feed
-from eventstore.errors import EventStoreError, UnknownEventType
+from eventstore import feed, registry
+from eventstore.errors import BrokenHistory, EventStoreError, UnknownEventType
 from eventstore.events import StoredEvent
+from eventstore.feed import Page, Ref
 from eventstore.projections import checkpoints, dead_letters
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Generation
+from ops.conf import get_settings
+from ops.operations import Operation, operation, step
+from ops.timeouts import attempt, within
 
 log = structlog.get_logger(__name__)
 
@@ -64,10 +69,8 @@ def whole_feed(after: int, reached: int, shards: int) -> dict[int, Span]:
     return dict.fromkeys(range(shards), Span(after, reached))
 
 
-def apply_events(
-    projection: Projection[Any], events: Sequence[StoredEvent], *, spans: Mapping[int, Span], shards: int
-) -> int:
-    """Applies events, in order, in one transaction, and moves the checkpoint of each shard in `spans` to what the
+def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int, Span]) -> int:
+    """Applies a page in one transaction, and moves the checkpoint of each shard in `spans` to what the
     batch has reached; returns how many events were new.
 
     Raises:
@@ -75,27 +78,75 @@ def apply_events(
         UnknownEventType: the projection does not know a type; nothing was applied.
         ProjectionBroken: too much failed at once; nothing was applied.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    limit = within(get_settings().batch_processing_timeout)
+    with _in_hand(projection, page), attempt("batch"), limit, transaction.atomic(), connection.cursor() as cursor:
+        step("locking")
         checkpoints.share(cursor, projection.name)
         generation = checkpoints.active(cursor, projection.name)
         positions = checkpoints.lock(cursor, generation, spans)
         for shard, span in spans.items():
             if positions[shard] < span.after:
                 raise Gap(projection.name, shard, positions[shard], span.after)
-        fresh = [event for event in events if event.position > positions[feed.shard_of(event.aggregate_id, shards)]]
-        apply_fresh(projection, generation, fresh, cursor)
+        fresh = [ref for ref in page.refs if ref.position > positions[ref.shard]]
+        step("applying")
+        apply_fresh(projection, generation, page, fresh, cursor)
+        step("moving checkpoints")
         checkpoints.move(cursor, generation, {shard: span.reached for shard, span in spans.items()})
     return len(fresh)
 
 
+def _in_hand(projection: Projection[Any], page: Page) -> AbstractContextManager[Operation]:
+    """The batch as a registered operation; what it works on is told by its first and last position."""
+    span = (f"positions {page.refs[0].position} to {page.refs[-1].position}",) if page.refs else ()
+    timeout = get_settings().batch_processing_timeout
+    return operation("batch", f"projection {projection.name}", timeout=timeout, resources=span, actor="system:feed")
+
+
 def apply_fresh(
-    projection: Projection[Any], generation: Generation, fresh: Sequence[StoredEvent], cursor: Any
+    projection: Projection[Any], generation: Generation, page: Page, fresh: Sequence[Ref], cursor: Any
 ) -> None:
-    """Applies events that are known to be new, inside the caller's transaction; poison goes to the dead letters."""
-    if not fresh:
+    """Applies what of a page is known to be new, inside the caller's transaction; poison goes to the dead letters.
+
+    Raises:
+        BrokenHistory: the page names events that are not in the books.
+    """
+    if not fresh or projection.is_idle() or _apply_as_a_set(projection, generation, page, fresh, cursor):
         return
+    events = feed.load(fresh)
+    if len(events) != len(fresh):
+        raise BrokenHistory(f"{len(fresh) - len(events)} of {len(fresh)} events are not in the books")
     poison = _Poison(projection, generation, cursor)
-    poison.apply(poison.park(fresh))
+    poison.apply(poison.park(events))
+
+
+def _apply_as_a_set(
+    projection: Projection[Any], generation: Generation, page: Page, fresh: Sequence[Ref], cursor: Any
+) -> bool:
+    """One statement for all, where the projection has one and nothing stands in the way: an event of another schema
+    than today's, a stream with a dead letter, or one that fails. False: nothing was done."""
+    if not projection.set_based or not _is_plain(projection, page):
+        return False
+    if dead_letters.are_blocked(cursor, generation, feed.streams_of(fresh)):
+        return False
+    try:
+        with transaction.atomic():
+            source = f"(SELECT * FROM {feed.REFERRED} WHERE event_type = ANY (%s)) AS handled"
+            statement = projection.set_based.format(fresh=source)
+            cursor.execute(statement, (feed.positions_of(fresh), list(projection.handles)))
+    except NEVER_POISON:
+        raise
+    except DatabaseError as error:
+        log.info("set_based_fold_failed", projection=projection.name, error=repr(error))
+        return False
+    return True
+
+
+def _is_plain(projection: Projection[Any], page: Page) -> bool:
+    known = projection.handles | projection.ignores
+    today = registry.schema_versions()
+    return all(
+        event_type in known and today.get(event_type) == schema_version for event_type, schema_version in page.types
+    )
 
 
 class _Poison:

@@ -65,8 +65,16 @@ class Projection(ABC, Generic[Batch]):
     has_side_effects: ClassVar[bool] = False
     """Its rows lead to something outside of the bank, such as a message. So it begins at the end of the feed, not at
     its beginning, and is never rebuilt, replayed or wound back: that would do it all again."""
+    set_based: ClassVar[str] = ""
+    """What `gather` and `write` do, as one statement, where there is one: many times as fast. It reads the events
+    that it handles from a relation `{fresh}` with the columns of `events`, all of today's schema versions. A test
+    must hold the two equal: this is a second way of saying the same."""
     handles: ClassVar[frozenset[str]]
     ignores: ClassVar[frozenset[str]]
+
+    def is_idle(self) -> bool:
+        """Whether no event at all could lead to a row now, so that events need not even be read."""
+        return False
 
     @abstractmethod
     def new_batch(self) -> Batch: ...

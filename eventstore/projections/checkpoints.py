@@ -10,8 +10,8 @@ from typing import Any
 
 from eventstore import feed
 from eventstore.errors import BrokenHistory
-from eventstore.locks import advisory_key
 from eventstore.projections.base import Projection
+from ops.database.locks import advisory_key
 
 
 @dataclass(frozen=True, slots=True)

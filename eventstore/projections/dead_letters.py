@@ -51,6 +51,16 @@ def blocked_streams(cursor: Any, generation: Generation, streams: Collection[UUI
     return {aggregate_id for (aggregate_id,) in cursor.fetchall()}
 
 
+def are_blocked(cursor: Any, generation: Generation, streams: str) -> bool:
+    """Whether any of the streams, given as text of a uuid[], has an event that failed and is not resolved."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM dead_letters WHERE projection = %s AND generation = %s"
+        " AND state IN ('failed', 'parked') AND aggregate_id = ANY (%s::uuid[]))",
+        (generation.projection, generation.number, streams),
+    )
+    return bool(cursor.fetchone()[0])
+
+
 def park(cursor: Any, generation: Generation, events: Sequence[StoredEvent]) -> None:
     """Puts events behind the one that blocks their stream."""
     for event in events:

@@ -13,19 +13,21 @@ from django.db import connection, transaction
 
 from eventstore import feed
 from eventstore.errors import EventStoreError, SideEffects, StoreBusy
-from eventstore.locks import session_lock
+from eventstore.feed import Page
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_fresh
 from eventstore.projections.base import Inline, Progress, Projection, Report
 from eventstore.projections.checkpoints import Generation
 from ops.conf import get_settings
+from ops.database.locks import session_lock
+from ops.timeouts import each_statement
 
 log = structlog.get_logger(__name__)
 
 CLOSE_ENOUGH = 2000
 """Positions: with fewer left to do the swap begins, during which following the feed waits."""
-STATEMENT_LIMIT = "10min"
-"""Of one statement that compares whole tables."""
+STATEMENT_LIMIT = 600
+"""Seconds, of one statement that compares whole tables."""
 
 
 class NothingToUndo(EventStoreError):
@@ -136,22 +138,21 @@ def _fill(projection: Projection[Any], generation: Generation, shards: int, sche
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL search_path = {schema}, public")
         positions = checkpoints.lock(cursor, generation, range(shards))
-        events = feed.read(after=min(positions.values()), upto=mark, limit=batch_size)
-        reached = events[-1].position if len(events) == batch_size else mark
-        fresh = [event for event in events if event.position > positions[feed.shard_of(event.aggregate_id, shards)]]
-        apply_fresh(projection, generation, fresh, cursor)
+        refs, reached = feed.read_refs(after=min(positions.values()), upto=mark, limit=batch_size, shards=shards)
+        fresh = [ref for ref in refs if ref.position > positions[ref.shard]]
+        apply_fresh(projection, generation, Page(refs), fresh, cursor)
         checkpoints.move(cursor, generation, dict.fromkeys(range(shards), reached))
         cursor.execute("SET LOCAL search_path = public")
     progress(reached, mark)
-    return len(events)
+    return len(refs)
 
 
 def _finish(
     projection: Projection[Any], following: Generation, shards: int, events: int, progress: Progress, dry_run: bool
 ) -> Report:
     """Brings both generations to the end of the feed, compares them, and swaps: nobody else applies meanwhile."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}'")
+    with each_statement(STATEMENT_LIMIT), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}s'")
         checkpoints.claim(cursor, projection.name)
         current = checkpoints.active(cursor, projection.name)
         while feed.mark() > _reached(following):

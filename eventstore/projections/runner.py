@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from eventstore import feed
 from eventstore.errors import UnknownEventType
+from eventstore.feed import Page
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_events, whole_feed
 from eventstore.projections.base import Projection
@@ -60,11 +61,10 @@ class Runner:
         if after >= mark:
             self._reached = after
             return 0
-        events = feed.read(after=after, upto=mark, limit=self.batch_size)
-        reached = events[-1].position if len(events) == self.batch_size else mark
-        apply_events(self.projection, events, spans=whole_feed(after, reached, self.shards), shards=self.shards)
+        refs, reached = feed.read_refs(after=after, upto=mark, limit=self.batch_size, shards=self.shards)
+        apply_events(self.projection, Page(refs), spans=whole_feed(after, reached, self.shards))
         self._reached = reached
-        return len(events)
+        return len(refs)
 
     def _behind(self) -> int:
         """The checkpoint of the shard that is furthest behind."""

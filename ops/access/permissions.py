@@ -39,3 +39,8 @@ class IsStaffOrApiClient(BasePermission):
         if isinstance(user, ApiClient):
             return True
         return bool(user and user.is_active and user.is_staff)
+
+
+VIEW_OPERATIONS = "ops.view_operations"
+RUN_CLEANUP = "ops.run_cleanup"
+"""Of staff: see `ops.access.models`."""

@@ -17,4 +17,5 @@ def known_scopes() -> Mapping[str, str]:
     return MappingProxyType(_scopes)
 
 
-OPS = register_scope("ops", "Read the state of the running software, and clean up after it")
+OPS_READ = register_scope("ops:read", "Read health, metrics, configuration and what is in hand")
+OPS_WRITE = register_scope("ops:write", "Clean up")

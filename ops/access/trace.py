@@ -33,6 +33,8 @@ class TraceMiddleware:
             meta[_PARENT] = given[_PARENT]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(address=client_address(request))
+        if _PARENT in meta:
+            structlog.contextvars.bind_contextvars(trace_id=meta[_PARENT].split("-")[1])
         response = self.get_response(request)
         response["X-Request-ID"] = meta[_REQUEST_ID]
         return response

@@ -45,6 +45,22 @@ def record(
     )
 
 
+def record_act(
+    *, actor: str, action: str, subject: str, reason: str, done: bool, detail: dict[str, Any]
+) -> AuditEntry:
+    """As `record`, for what no request of the admin did: a command, or the bank itself."""
+    return AuditEntry.objects.create(
+        actor=_fit(actor, 200),
+        action=_fit(action, 60),
+        subject=_fit(subject, 200),
+        outcome=DONE if done else REFUSED,
+        reason=_storable(reason),
+        detail=detail,
+        address="",
+        request_id="",
+    )
+
+
 def _fit(text: str, length: int) -> str:
     return _storable(text)[:length]
 

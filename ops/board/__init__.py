@@ -8,7 +8,20 @@ holds a lock on its file for as long as it lives, so that nobody takes the opera
 The files are shared by the processes of one machine (or of one volume), not between machines.
 """
 
-from ops.board.reading import Seen, boards, in_hand, total, totals_by_second
-from ops.board.writing import Slot, count, publish, take_slot
+from ops.board.reading import Seen, boards, in_hand, own_slots, total, totals, totals_by_second
+from ops.board.writing import Slot, count, own_in_hand, publish, take_slot
 
-__all__ = ["Seen", "Slot", "boards", "count", "in_hand", "publish", "take_slot", "total", "totals_by_second"]
+__all__ = [
+    "Seen",
+    "Slot",
+    "boards",
+    "count",
+    "in_hand",
+    "own_in_hand",
+    "own_slots",
+    "publish",
+    "take_slot",
+    "total",
+    "totals",
+    "totals_by_second",
+]

@@ -3,9 +3,10 @@
 import fcntl
 import mmap
 import os
+import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ import orjson
 from ops.board.layout import (
     BUCKET,
     COUNTER,
-    COUNTS_AT,
     FACTS_AT,
     HEADER_AT,
     IN_HAND_AT,
+    LAST_COUNT,
+    LAST_COUNT_AT,
     MAGIC,
     NAME_SIZE,
     NAMES_AT,
@@ -43,7 +45,7 @@ class Seen:
 
     alive: bool
     process: dict[str, Any]
-    """host, pid, command, started (Unix time)."""
+    """host, pid, command, role ("web", "relay"...), started (Unix time)."""
     facts: dict[str, Any]
     slots: list[dict[str, Any]]
 
@@ -63,6 +65,12 @@ def boards() -> list[Seen]:
     return sorted(found, key=lambda seen: seen.process["started"])
 
 
+def own_slots() -> list[dict[str, Any]]:
+    """This process's operations."""
+    me = socket.gethostname(), os.getpid()
+    return [slot for seen in boards() if (seen.process["host"], seen.process["pid"]) == me for slot in seen.slots]
+
+
 def in_hand() -> int:
     """Operations in hand in all processes."""
     return sum(COUNTER.unpack_from(view, IN_HAND_AT)[0] for view, alive in _views() if alive)
@@ -71,6 +79,21 @@ def in_hand() -> int:
 def total(name: str, seconds: int) -> int:
     """The sum of a series over the last `seconds` (at most 600), in all processes, also those that have ended."""
     return sum(totals_by_second(name, seconds).values())
+
+
+def totals(names: Iterable[str], seconds: int) -> Counter[str]:
+    """The sums of several series over the last `seconds`, in one pass over the boards."""
+    now = int(time.time())
+    first = now - min(seconds, SECONDS) + 1
+    found: Counter[str] = Counter()
+    wanted = list(names)
+    for view, _ in _views():
+        known = _names(view)
+        for name in wanted:
+            if name in known:
+                buckets = (BUCKET.unpack_from(view, bucket_at(known[name], at)) for at in range(first, now + 1))
+                found[name] += sum(value for stamp, value in buckets if first <= stamp <= now)
+    return found
 
 
 def totals_by_second(name: str, seconds: int) -> Counter[int]:
@@ -131,9 +154,7 @@ def _is_free(descriptor: int) -> bool:
 
 def _is_stale(view: mmap.mmap) -> bool:
     """Whether all counts are older than any window."""
-    oldest = time.time() - SECONDS
-    stamps = (stamp for stamp, _ in BUCKET.iter_unpack(view[COUNTS_AT:SIZE]))
-    return max(stamps) < oldest
+    return bool(LAST_COUNT.unpack_from(view, LAST_COUNT_AT)[0] < time.time() - SECONDS)
 
 
 def _series(view: mmap.mmap, name: str) -> int | None:
@@ -146,6 +167,13 @@ def _series(view: mmap.mmap, name: str) -> int | None:
         if not found:
             return None
     return None
+
+
+def _names(view: mmap.mmap) -> dict[str, int]:
+    """Which series the board has, by name."""
+    raw = view[NAMES_AT : NAMES_AT + SERIES * NAME_SIZE]
+    parts = (raw[at : at + NAME_SIZE].rstrip(b"\0").decode() for at in range(0, len(raw), NAME_SIZE))
+    return {name: number for number, name in enumerate(parts) if name}
 
 
 def _record(view: mmap.mmap, at: int) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import mmap
 import os
 import secrets
 import socket
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
+from ops import process
 from ops.board.layout import (
     BUCKET,
     COUNTER,
@@ -22,6 +23,8 @@ from ops.board.layout import (
     HEADER_AT,
     HEADER_SIZE,
     IN_HAND_AT,
+    LAST_COUNT,
+    LAST_COUNT_AT,
     MAGIC,
     NAME_SIZE,
     NAMES_AT,
@@ -35,6 +38,8 @@ from ops.board.layout import (
     directory,
     slot_at,
 )
+
+log = structlog.get_logger(__name__)
 
 
 class Slot:
@@ -55,14 +60,10 @@ class Slot:
 
 
 class Board:
-    """The file of this process. Safe to share between threads."""
+    """The file of this process, or (`folder` None) memory that nobody else sees. Safe to share between threads."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        os.ftruncate(self._descriptor, SIZE)
+    def __init__(self, folder: Path | None) -> None:
+        self._descriptor = -1 if folder is None else _make_file(folder)
         self._map = mmap.mmap(self._descriptor, SIZE)
         self._lock = threading.Lock()
         self._free = list(range(SLOTS - 1, -1, -1))
@@ -71,7 +72,8 @@ class Board:
         header = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "command": _command(),
+            "command": process.command(),
+            "role": process.role(),
             "started": time.time(),
         }
         self.write(HEADER_AT, HEADER_SIZE, header)
@@ -107,6 +109,10 @@ class Board:
         self._in_hand += change
         COUNTER.pack_into(self._map, IN_HAND_AT, self._in_hand)
 
+    @property
+    def in_hand(self) -> int:
+        return self._in_hand
+
     def publish(self, facts: Mapping[str, Any]) -> None:
         with self._lock:
             self.write(FACTS_AT, FACTS_SIZE, facts)
@@ -120,6 +126,7 @@ class Board:
             at = bucket_at(series, second)
             stamp, value = BUCKET.unpack_from(self._map, at)
             BUCKET.pack_into(self._map, at, second, value + amount if stamp == second else amount)
+            LAST_COUNT.pack_into(self._map, LAST_COUNT_AT, second)
 
     def _begin_series(self, name: str) -> int:
         series = len(self._series)
@@ -134,14 +141,23 @@ class Board:
     def forget(self) -> None:
         """In a forked child: the file, and the lock on it, are the parent's."""
         self._map.close()
-        os.close(self._descriptor)
+        if self._descriptor != -1:
+            os.close(self._descriptor)
 
 
-def _command() -> str:
-    """What this process is, in a word: "run_relay", "gunicorn", "celery"."""
-    name = Path(sys.argv[0]).name
-    words = [Path(sys.argv[0]).parent.name if name == "__main__.py" else name, *sys.argv[1:]]
-    return " ".join(words[1:3] if words[0] == "manage.py" else words[:1])[:100]
+def _make_file(folder: Path) -> int:
+    """A new board's file, locked, with all its space: to write where the disk is full would kill the process."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.posix_fallocate(descriptor, 0, SIZE)
+    except OSError:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 _board: Board | None = None
@@ -149,12 +165,19 @@ _begin = threading.Lock()
 
 
 def own() -> Board:
-    """This process's board, begun at its first use."""
+    """This process's board, begun at its first use.
+
+    Where BOARD_DIR cannot be written the process goes on unseen, and says so: payments do not stop for it.
+    """
     global _board
     if _board is None:
         with _begin:
             if _board is None:
-                _board = Board(directory())
+                try:
+                    _board = Board(directory())
+                except OSError as error:
+                    log.error("board_unavailable", board_dir=str(directory()), error=str(error))
+                    _board = Board(None)
     return _board
 
 
@@ -172,6 +195,11 @@ os.register_at_fork(after_in_child=_after_fork)
 def take_slot() -> Slot:
     """A place for one operation; give it back with `free()`."""
     return own().take()
+
+
+def own_in_hand() -> int:
+    """Operations in hand in this process."""
+    return own().in_hand
 
 
 def publish(facts: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import structlog
 from ops.breaker import CircuitBreaker, CircuitOpen
 from ops.cache.documents import Codec, Document, Unreadable
 from ops.cache.metrics import Tally
+from ops.timeouts import attempt
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,13 +135,17 @@ class SharedCache(Generic[T]):
     def attempt(self, action: Callable[[redis.Redis], R]) -> R | None:
         """The result of `action`, or None where Redis fails."""
         try:
-            return self.breaker.call(lambda: action(self._client()))
+            return self.breaker.call(partial(self._exchange, action))
         except CircuitOpen:
             pass
         except (redis.RedisError, OSError) as error:
             self.tally.count("errors")
             log.debug("shared_cache_failed", cache=self.name, error=repr(error))
         return None
+
+    def _exchange(self, action: Callable[[redis.Redis], R]) -> R:
+        with attempt("cache"), attempt("redis"):
+            return action(self._client())
 
     def _pipeline(self, fill: Callable[[Any], object]) -> list[Any] | None:
         """The answers to what `fill` puts into a pipeline, errors of single commands among them; None on failure."""

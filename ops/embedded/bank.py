@@ -154,7 +154,8 @@ def _prepare(caller: dict[str, str], addresses: Addresses, secrets: Secrets, log
 def _start_bank(application: dict[str, str], supervisor: Supervisor, address: tuple[str, int]) -> None:
     shutil.rmtree(METRICS, ignore_errors=True)
     layout.make_directory(METRICS)
-    application = application | {"PROMETHEUS_MULTIPROC_DIR": str(METRICS)}
+    # Each line gets its time here: one is enough.
+    application = {"LOG_TIMESTAMPS": "false"} | application | {"PROMETHEUS_MULTIPROC_DIR": str(METRICS)}
     web, *others = bank_children(application)
     supervisor.wait_until(lambda: is_live(address), supervisor.start(web), WEB_READY_WITHIN)
     for spec in others:  # after the web, which a person waits for: loading all at once would slow it down
@@ -172,6 +173,7 @@ def bank_children(application: dict[str, str]) -> list[ChildSpec]:
         "worker": [*celery, "worker", "--concurrency", "2"],
         **(KAFKA_COMMANDS if with_kafka else FEED_COMMANDS),
         "webhooks": [PYTHON, "manage.py", "deliver_webhooks"],
+        "monitor": [PYTHON, "manage.py", "run_monitor"],
     }
     return [
         ChildSpec(name, command, application, WEB_STOP_BY if name == "web" else WORKERS_STOP_BY)

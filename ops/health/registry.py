@@ -1,33 +1,26 @@
 """Which checks there are. Upper floors register theirs in `AppConfig.ready()`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from health_check.base import HealthCheck
+from ops.health.report import Report
+from ops.health.running import Watched
+
+_checks: dict[str, Watched] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """`serving`: without it no request can be served, so that a failure also fails /health/ready."""
+def register_check(name: str, check: Callable[[], Report], *, serving: bool = False) -> None:
+    """Adds a component to /health. `check` runs in a thread of its own, at most once at a time.
 
-    check: HealthCheck
-    serving: bool
-
-
-_checks: dict[str, Registered] = {}
-
-
-def register_check(name: str, check: HealthCheck, *, serving: bool = False) -> None:
-    """Adds a check to /health. Its `timeout` bounds it; its `run` must be synchronous and runs in a thread.
+    `serving`: without the component no request can be served, so that its failure also fails /health/ready.
 
     Raises:
         ValueError: the name is taken.
     """
     if name in _checks:
         raise ValueError(f"health check {name!r} is registered twice")
-    _checks[name] = Registered(check, serving)
+    _checks[name] = Watched(name, check, serving)
 
 
-def registered_checks() -> Mapping[str, Registered]:
+def registered_checks() -> Mapping[str, Watched]:
     return MappingProxyType(_checks)

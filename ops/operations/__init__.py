@@ -4,6 +4,7 @@ An operation stands on the board of its process (`ops.board`), where all process
 microseconds. What a detector finds of it (stuck, blocking, out of time) is derived from there and from PostgreSQL.
 """
 
+from ops.operations.limit import TooManyOperations, require_room
 from ops.operations.registry import Operation, active, current, operation, step
 
-__all__ = ["Operation", "active", "current", "operation", "step"]
+__all__ = ["Operation", "TooManyOperations", "active", "current", "operation", "require_room", "step"]

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import structlog
@@ -10,6 +11,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from ops.conf import get_settings
+from ops.operations import Operation, operation, step
 from ops.webhooks import queue, sending, signing, subscriptions
 from ops.webhooks.queue import Claimed
 from ops.webhooks.sending import Result
@@ -86,8 +88,11 @@ class Sender:
 
     def _deliver(self, claimed: Claimed) -> None:
         try:
-            result = deliver(claimed)
-            queue.settle(claimed, result)
+            with _in_hand(claimed):
+                step("sending")
+                result = deliver(claimed)
+                step("settling")
+                queue.settle(claimed, result)
         except DatabaseError as error:  # not on record: the lease runs out, and it is sent again
             log.warning("webhook_not_settled", delivery=str(claimed.delivery.pk), error=repr(error))
         finally:
@@ -106,6 +111,18 @@ class Sender:
         queue.release(left)
         close_old_connections()
         log.info("webhooks_stopped", given_back=len(left))
+
+
+def _in_hand(claimed: Claimed) -> AbstractContextManager[Operation]:
+    """The try as a registered operation: after the lease another sender may make it again."""
+    delivery, webhook = claimed.delivery, claimed.webhook
+    return operation(
+        "webhook",
+        delivery.event_type,
+        timeout=get_settings().webhook_lease,
+        resources=(f"delivery {delivery.pk}", f"webhook {webhook.pk}"),
+        actor="system:webhooks",
+    )
 
 
 def deliver(claimed: Claimed) -> Result:

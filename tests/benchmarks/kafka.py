@@ -4,6 +4,7 @@ EVENTS (default 50,000), ROUNDS (3) and SECONDS (15) of the steady load come fro
 rounds are printed; the rounds of the two sides alternate, so that a busy machine is busy for both.
 """
 
+import multiprocessing
 import os
 import secrets
 import statistics
@@ -17,6 +18,7 @@ from uuid import UUID
 
 import django
 import psycopg
+from confluent_kafka import TopicPartition
 
 django.setup()
 
@@ -29,7 +31,8 @@ from eventstore.events import new_id  # noqa: E402
 from eventstore.kafka import clients, lease, topics  # noqa: E402
 from eventstore.kafka.consumer import Member  # noqa: E402
 from eventstore.kafka.messages import Row, headers_of  # noqa: E402
-from eventstore.kafka.relay import Reader, Term  # noqa: E402
+from eventstore.kafka.reading import Reader  # noqa: E402
+from eventstore.kafka.term import Term  # noqa: E402
 from eventstore.projections.base import Projection  # noqa: E402
 from eventstore.projections.runner import Runner  # noqa: E402
 from ops.conf import get_settings  # noqa: E402
@@ -57,6 +60,7 @@ def main() -> None:
         database.execute("SET session_replication_role = replica")
         empty(database)
         load(EVENTS)
+        database.execute("ANALYZE")
         rows = all_rows()
         size = statistics.mean(len(row.value) for row in rows)
         say(f"{len(rows)} events of {size:.0f} bytes in {get_settings().shard_count} partitions; medians of {ROUNDS}")
@@ -181,19 +185,19 @@ def consumer_figures(database: psycopg.Connection, events: int) -> None:
     assert isinstance(transactions, Projection)
     Runner(transactions)
     bare, copied = [], []
-    applied: dict[int, list[float]] = {size: [] for size in BATCHES}
+    applied: dict[tuple[int, int], list[float]] = {(size, workers): [] for size in BATCHES for workers in (1, 2)}
     for _ in range(ROUNDS):
         bare.append(bare_consumer(topic, events))
-        for size in BATCHES:
-            applied[size].append(consumer_rate(database, transactions, events, size))
+        for size, workers in applied:
+            applied[size, workers].append(consumer_rate(database, transactions, events, size, workers))
         copied.append(copy_rate(database))
     say(f"bare consumer{'':<30} {statistics.median(bare):>9,.0f} events/s")
     copy = statistics.median(copied)
     say(f"COPY of the same rows into transactions     {copy:>9,.0f} rows/s")
-    for size, rates in applied.items():
+    for (size, workers), rates in applied.items():
         figure = statistics.median(rates)
-        ratios = f"{figure / copy:.2f} of COPY (goal 0.50, or 50,000 events/s)"
-        say(f"consumer into transactions, batches of {size:<4} {figure:>9,.0f} events/s   {ratios}")
+        name = f"{workers} consumer{'s' * (workers > 1)} into transactions, batches of {size}"
+        say(f"{name:<43} {figure:>9,.0f} events/s   {figure / copy:.2f} of COPY (goal 0.50, or 50,000 events/s)")
 
 
 def bare_consumer(topic: str, events: int) -> float:
@@ -208,26 +212,48 @@ def bare_consumer(topic: str, events: int) -> float:
         return per_second(events, take)
 
 
-def consumer_rate(database: psycopg.Connection, projection: Projection[Any], events: int, size: int) -> float:
-    """From the first batch to the last, one process."""
+def consumer_rate(
+    database: psycopg.Connection, projection: Projection[Any], events: int, size: int, workers: int
+) -> float:
+    """From the first batch of each worker, a process with its part of the shards, to the last event."""
     database.execute("DELETE FROM transactions")
     database.execute("UPDATE projection_checkpoints SET position = 0 WHERE projection = 'transactions'")
-    database.execute("VACUUM transactions")
+    database.execute("VACUUM ANALYZE transactions")
     os.environ |= {"KAFKA_CONSUMER_MAX_POLL_RECORDS": str(size), "KAFKA_GROUP_ID": f"bench-{secrets.token_hex(4)}"}
     get_settings.cache_clear()
+    context = multiprocessing.get_context("spawn")
+    begin, counts = context.Barrier(workers + 1), [context.Value("q", 0) for _ in range(workers)]
+    processes = [
+        context.Process(target=consume, args=(projection.name, number, workers, begin, count))
+        for number, count in enumerate(counts)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        begin.wait(60)
+        started, rest = time.perf_counter(), events - sum(count.value for count in counts)
+        while sum(count.value for count in counts) < events:
+            assert time.perf_counter() < started + 120
+            time.sleep(0.002)
+        return rest / (time.perf_counter() - started)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join(10)
+
+
+def consume(name: str, number: int, workers: int, begin: Any, count: Any) -> None:
+    projection = projections.get(name)
+    assert isinstance(projection, Projection)
     member = Member([projection], threading.Event())
-    with member.membership():
-        taken = 0
-        while not taken:
-            taken = member.turn()
-
-        def take() -> None:
-            nonlocal taken
-            while taken < events:
-                taken += member.turn()
-
-        rest = events - taken
-        return per_second(rest, take)
+    with member.membership():  # the group's own division would come seconds later, and not at once for all
+        member.owned = set(range(number, member.shards, workers))
+        member._consumer.assign([TopicPartition(get_settings().kafka_topic, shard, 0) for shard in member.owned])
+        while not count.value:
+            count.value += member.turn()
+        begin.wait(60)
+        while True:
+            count.value += member.turn()
 
 
 def copy_rate(database: psycopg.Connection) -> float:

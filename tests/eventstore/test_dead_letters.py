@@ -30,6 +30,7 @@ def fragile(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         gather(self, stored, batch)
 
     monkeypatch.setattr(Transactions, "gather", choosy)
+    monkeypatch.setattr(Transactions, "set_based", "")
     return switch
 
 

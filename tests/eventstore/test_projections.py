@@ -104,6 +104,7 @@ def test_a_projection_that_fails_on_everything_stops_and_recovers(
         bank.open("1.00")
     runner = Runner(Transactions())
     with monkeypatch.context() as patch:
+        patch.setattr(Transactions, "set_based", "")
         patch.setattr(Transactions, "write", lambda *_: 1 / 0)
         assert runner.try_step() == 0
     assert ProjectionState.objects.get(name="transactions").state == "failed"

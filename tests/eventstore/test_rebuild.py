@@ -12,11 +12,11 @@ from accounts.projections.journal import Journal
 from accounts.projections.transactions import Transactions
 from eventstore import projections
 from eventstore.errors import StoreBusy
-from eventstore.locks import session_lock
 from eventstore.models import ProjectionState
 from eventstore.projections import rebuild as rebuilding
 from eventstore.projections.rebuild import NothingToUndo, rebuild, undo
 from eventstore.projections.runner import Runner, catch_up
+from ops.database.locks import session_lock
 from tests.bank import Bank
 from tests.threads import together
 

@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from accounts.demo import create_demo_bank
 from accounts.models import Account
 from eventstore import projections
 from eventstore.projections.runner import catch_up
+from ops.management.working import WorkingCommand
 from ops.progress import bar
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = "Opens a dozen demo accounts with some weeks of history. Does nothing where there is any account."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import urllib3
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import Count, Sum
 from django.utils import timezone
 
@@ -14,11 +14,12 @@ from accounts.domain.money import format_minor, parse_decimal
 from accounts.models import Account
 from accounts.workload import CLOSING, MOVEMENTS, READS_PER_ACCOUNT, Phase, Workload, WorkloadFailed
 from ops.access.keys import issue_key, revoke_key
+from ops.management.working import WorkingCommand
 from ops.models import ApiClient
 from ops.progress import bar
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Opens accounts at 1,000.00, makes ten movements on each and reads each balance 64 times, over the HTTP API "
         "of a running bank; then checks that each account holds exactly 1,025.00."

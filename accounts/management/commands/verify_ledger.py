@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.verification import verify
+from ops.management.working import WorkingCommand
 from ops.progress import bar
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Folds every stream, recomputes every hash, and compares accounts, transactions, daily balances and journal "
         "with what the events mean. Exits with 1 and the first differences when anything disagrees."

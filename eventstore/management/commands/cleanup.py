@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from eventstore.cleanup import cleanup
+from ops.management.working import WorkingCommand
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Removes idempotency records and webhook deliveries past their retention, and superseded snapshots. "
         "Events are never removed."

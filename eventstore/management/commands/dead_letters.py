@@ -3,16 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable, Redrive
+from ops.management.working import WorkingCommand
 
 MAX_LISTED = 200
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Shows and resolves events that a read model could not take. A discard is asked for by one person (--reason) "
         "and confirmed by another (--confirm)."

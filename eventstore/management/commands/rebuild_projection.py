@@ -3,16 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from eventstore import projections
 from eventstore.errors import EventStoreError
 from eventstore.projections.base import Projection
 from eventstore.projections.rebuild import rebuild, undo
+from ops.management.working import WorkingCommand
 from ops.progress import bar
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Fills a read model anew beside the one in use, compares the two and swaps them. Reading goes on all the "
         "while. --undo puts the replaced one back."

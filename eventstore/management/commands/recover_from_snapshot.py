@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from eventstore.errors import EventStoreError
 from eventstore.recovery import recover
+from ops.management.working import WorkingCommand
 from ops.progress import bar
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Loads a stream from its newest sound snapshot and the events after it, proves the result against the fold "
         "from version 1, and mends the stream's rows in the inline read models."

@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from eventstore.errors import EventStoreError, StreamNotFound
 from eventstore.projections.replay import replay
+from ops.management.working import WorkingCommand
 from ops.progress import bar
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Makes anew what the read models hold of one stream, from a version on. Nothing is written to the books, "
         "relayed or sent again."

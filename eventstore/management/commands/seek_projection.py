@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from eventstore import projections
 from eventstore.errors import EventStoreError
 from eventstore.projections.replay import seek
+from ops.management.working import WorkingCommand
 
 
-class Command(BaseCommand):
+class Command(WorkingCommand):
     help = (
         "Winds a read model back to a position of the feed: its rows beyond it are removed, and the projector makes "
         "them again. It cannot be moved forwards, since events would be skipped."

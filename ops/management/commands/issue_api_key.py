@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ops.access.keys import KeyNotIssued, issue_key
-from ops.access.scopes import known_scopes
+from ops.access.scopes import OPS_READ, OPS_WRITE, known_scopes
 from ops.models import ApiClient
 
 LONGEST_DAYS = 366
@@ -20,7 +20,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("client", help="name of the client: letters, digits, hyphens")
-        parser.add_argument("--scope", action="append", metavar="SCOPE", help="may be repeated; default: all but ops")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            metavar="SCOPE",
+            help="may be repeated; default: all but ops:read and ops:write",
+        )
         parser.add_argument("--reach", choices=ApiClient.Reach.values, help="for a new client (default own)")
         parser.add_argument(
             "--days", type=int, default=30, help=f"until it expires, 1 to {LONGEST_DAYS} (default 30)"
@@ -36,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{client} exists with reach “{client.reach}”: change that in the admin. No key was issued."
             )
-        scopes = options["scope"] or sorted(known_scopes().keys() - {"ops"})
+        scopes = options["scope"] or sorted(known_scopes().keys() - {OPS_READ, OPS_WRITE})
         try:
             client.full_clean()
             client.save()

@@ -81,7 +81,7 @@ def end_whoever_waits(sweeper: psycopg.Connection) -> None:
     """Ends the session that waits for a lock, once there is one."""
     waiting = (
         "SELECT pid FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'bankes' AND wait_event_type = 'Lock'"
+        " WHERE datname = current_database() AND application_name LIKE 'bankes:%' AND wait_event_type = 'Lock'"
     )
     for _ in range(200):
         if row := sweeper.execute(waiting).fetchone():

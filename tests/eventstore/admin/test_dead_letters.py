@@ -26,6 +26,7 @@ def mended(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         gather(self, stored, batch)
 
     monkeypatch.setattr(Transactions, "gather", choosy)
+    monkeypatch.setattr(Transactions, "set_based", "")
     account_id = bank.open("1.00")
     bank.deposit(account_id, "6.66")
     bank.deposit(account_id, "2.00")

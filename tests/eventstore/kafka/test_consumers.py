@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -176,19 +177,21 @@ def test_row_12_a_message_that_is_no_event_is_kept_and_stops_nothing(kafka: Kafk
     shard = feed.shard_of(account, get_settings().shard_count)
     shift(kafka.relay())
     good = kafka.messages(count=2)[0]
-    body, headers = orjson.loads(good.value()), good.headers()
-    stranger = {**body, "position": 10**12}
+    key, headers = good.key(), dict(good.headers())
+    stranger = {**headers, "position": b"1000000000000"}
     garbage = [
         {"value": None},
-        {"value": b"\xff\xfe"},
-        {"value": b"[]"},
-        {"value": good.value(), "headers": []},
-        {"value": orjson.dumps({**body, "timestamp": "yesterday"}), "headers": headers},
-        {"value": orjson.dumps({**body, "version": "1; DROP TABLE"}), "headers": headers},
-        {"value": good.value(), "headers": headers, "partition": (shard + 1) % get_settings().shard_count},
-        {"value": orjson.dumps(stranger), "headers": [("position", b"1000000000000"), ("previous", b"1")]},
+        {"value": b"\xff\xfe", "headers": {}},
+        {"key": b"k\0"},
+        {"key": None},
+        {"headers": {**headers, "position": b"1; DROP TABLE"}},
+        {"headers": {**headers, "position": b"-1"}},
+        {"partition": (shard + 1) % get_settings().shard_count},
+        {"headers": stranger},
+        {"key": str(_another_of(shard)).encode()},
     ]
-    kafka.send(*({"key": b"k\0", "partition": shard, **message} for message in garbage))
+    whole = {"key": key, "value": good.value(), "headers": headers, "partition": shard}
+    kafka.send(*({**whole, **message} for message in garbage))
     relay = kafka.relay()
     with member():
         bank.deposit(account, "1.00")
@@ -200,8 +203,31 @@ def test_row_12_a_message_that_is_no_event_is_kept_and_stops_nothing(kafka: Kafk
 
     assert {state for state, _ in letters()} == {"unreadable"}
     reasons = " ".join(error for _, error in letters())
-    assert all(words in reasons for words in ("is empty", "belongs to partition", "not in the books", "yesterday"))
+    assert all(words in reasons for words in ("is empty", "belongs to partition", "not in the books", "DROP TABLE"))
     assert relay.stop() == 0
+    call_command("verify_ledger")
+
+
+def _another_of(shard: int) -> UUID:
+    """A stream that would belong to the shard, if there were one."""
+    return next(found for found in iter(new_id, None) if feed.shard_of(found, get_settings().shard_count) == shard)
+
+
+def test_a_forged_value_changes_no_account(kafka: Kafka, bank: Bank) -> None:
+    """Whoever can write to the topic can repeat events, and nothing else: rows come from the books."""
+    account = bank.open("10.00")
+    shard = feed.shard_of(account, get_settings().shard_count)
+    shift(kafka.relay())
+    for message in kafka.messages(count=2):
+        forged = orjson.loads(message.value() or b"")
+        forged["data"]["amount"] = forged["data"]["balance"] = 10**9
+        kafka.send({**again(message), "value": orjson.dumps(forged), "partition": shard})
+    admin, topic = clients.admin(), get_settings().kafka_topic
+    admin.delete_records([TopicPartition(topic, shard, 2)], request_timeout=15)  # the genuine ones
+
+    with member():
+        wait_for(is_applied)
+    assert list(Transaction.objects.values_list("account_id", "amount")) == [(account, 1000)]
     call_command("verify_ledger")
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ops.access import keys
 from ops.access.keys import InvalidKey, KeyNotIssued, check_token, issue_key, revoke_key
-from ops.access.scopes import OPS
+from ops.access.scopes import OPS_READ
 from ops.models import ApiClient, ApiKey
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -24,17 +24,17 @@ def tomorrow() -> datetime:
 
 
 def issue(client: ApiClient) -> tuple[ApiKey, str]:
-    return issue_key(client=client, scopes=[OPS], expires_at=tomorrow(), issued_by=None)
+    return issue_key(client=client, scopes=[OPS_READ], expires_at=tomorrow(), issued_by=None)
 
 
 def test_a_token_opens_its_key_and_only_its_digest_is_kept() -> None:
     staff = User.objects.create_user("ann")
-    key, token = issue_key(client=a_client(), scopes=[OPS, OPS], expires_at=tomorrow(), issued_by=staff)
+    key, token = issue_key(client=a_client(), scopes=[OPS_READ, OPS_READ], expires_at=tomorrow(), issued_by=staff)
 
     assert check_token(token).pk == key.pk
     stored = ApiKey.objects.get()
     assert bytes(stored.digest) == hashlib.sha256(token.encode()).digest()
-    assert (stored.scopes, stored.created_by) == ([OPS], staff)
+    assert (stored.scopes, stored.created_by) == ([OPS_READ], staff)
     assert token.startswith(f"bk_{stored.prefix}_")
     assert token.removeprefix(f"bk_{stored.prefix}_") not in str(ApiKey.objects.values())
 
@@ -102,13 +102,13 @@ def test_keys_of_an_inactive_client_do_not_open() -> None:
     ("change", "field"),
     [
         ({"scopes": []}, "scopes"),
-        ({"scopes": ["ops", "everything"]}, "scopes"),
+        ({"scopes": ["ops:read", "everything"]}, "scopes"),
         ({"expires_at": datetime(2020, 1, 1, tzinfo=timezone.get_default_timezone())}, "expires_at"),
         ({"expires_at": datetime(2999, 1, 1)}, "expires_at"),  # noqa: DTZ001
     ],
 )
 def test_a_key_that_must_not_be_is_not_issued(change: dict[str, object], field: str) -> None:
-    asked = {"client": a_client(), "scopes": [OPS], "expires_at": tomorrow(), "issued_by": None} | change
+    asked = {"client": a_client(), "scopes": [OPS_READ], "expires_at": tomorrow(), "issued_by": None} | change
 
     with pytest.raises(KeyNotIssued) as refused:
         issue_key(**asked)  # type: ignore[arg-type]

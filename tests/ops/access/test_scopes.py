@@ -6,7 +6,7 @@ from ops.access.scopes import known_scopes
 
 
 def test_every_floor_has_registered_its_scopes() -> None:
-    assert {"ops", "accounts:read", "accounts:write", "accounts:admin", "payments:write"} <= set(known_scopes())
+    assert {"ops:read", "accounts:read", "accounts:write", "accounts:admin", "payments:write"} <= set(known_scopes())
     assert all(known_scopes().values()), "each says what it allows"
 
 

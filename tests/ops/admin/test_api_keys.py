@@ -38,11 +38,11 @@ def entries(action: str) -> list[AuditEntry]:
 
 
 def test_a_key_is_shown_once_and_works(supervisor: Client, acme: ApiClient) -> None:
-    page = issue(supervisor, acme, scopes=["accounts:read", "ops"])
+    page = issue(supervisor, acme, scopes=["accounts:read", "ops:read"])
 
     (token,) = set(TOKEN.findall(page.content.decode()))
     key = check_token(token)
-    assert (key.client, key.scopes) == (acme, ["accounts:read", "ops"])
+    assert (key.client, key.scopes) == (acme, ["accounts:read", "ops:read"])
     assert key.created_by is not None
     assert "no-store" in page.headers["Cache-Control"]
     for path in (
@@ -112,7 +112,7 @@ def test_a_key_is_not_issued_for_a_client_that_is_not_active(supervisor: Client)
 
 def test_a_revoked_key_opens_nothing(supervisor: Client, acme: ApiClient) -> None:
     key, token = issue_key(
-        client=acme, scopes=["ops"], expires_at=datetime.now(UTC) + timedelta(days=1), issued_by=None
+        client=acme, scopes=["ops:read"], expires_at=datetime.now(UTC) + timedelta(days=1), issued_by=None
     )
 
     assert "opens nothing" not in supervisor.get(f"/admin/ops/apikey/{key.pk}/revoke/").content.decode()

@@ -14,7 +14,7 @@ def test_the_printed_key_opens_the_api(db: None, capsys: pytest.CaptureFixture[s
     response = Client().get("/api/v1/accounts", headers={"authorization": f"Bearer {token}"})
 
     assert response.status_code == 200
-    assert "ops" not in ApiKey.objects.get().scopes
+    assert "ops:read" not in ApiKey.objects.get().scopes
 
 
 def test_a_second_key_is_for_the_same_client(db: None) -> None:

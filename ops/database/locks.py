@@ -1,10 +1,41 @@
-"""Named advisory locks of PostgreSQL. The feed's own (see sql/functions/hold_feed.sql) has another top byte."""
+"""Named advisory locks of PostgreSQL, and families of them that a part of the bank takes by numbers of its own.
+
+A named lock's top byte is zero; a family's is its mark, by which the detectors know it in pg_locks.
+"""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Advisory locks that should be held for a moment only: `most` seconds."""
+
+    mark: int
+    name: str
+    most: float
+
+
+_families: dict[int, Family] = {}
+
+
+def register_family(family: Family) -> None:
+    """Has `ops.detectors.long_transactions` tell who holds a lock of this family for too long.
+
+    Raises:
+        ValueError: the mark is taken, or is that of named locks.
+    """
+    if family.mark == 0 or _families.get(family.mark, family) != family:
+        raise ValueError(f"advisory locks with mark {family.mark} belong to something else")
+    _families[family.mark] = family
+
+
+def families() -> dict[int, Family]:
+    return dict(_families)
 
 
 def advisory_key(name: str) -> int:

@@ -1,0 +1,60 @@
+"""Health of the books: what their last proof said, and how long ago that was."""
+
+from django.db import Error, connection
+
+from ops.conf import get_settings
+from ops.health.registry import register_check
+from ops.health.report import Limit, Report, judge
+from ops.metrics.registry import Measure, register_measures, value
+
+MEASURES = (
+    Measure("ledger_proof_age_seconds", "Age of the last proof of the books.", "ledger", value("proof_age_seconds")),
+    Measure(
+        "ledger_unproved_seconds",
+        "Since the last proof, or since the bank was set up where there was none.",
+        "ledger",
+        value("unproved_seconds"),
+    ),
+    Measure("ledger_differences", "Differences that the last proof found.", "ledger", value("differences")),
+    Measure("ledger_proved_events", "Events that it proved.", "ledger", value("events")),
+)
+LAST_PROOF = """
+    SELECT p.at, p.position, p.events, p.differences, p.seconds,
+           extract(epoch FROM clock_timestamp() - coalesce(p.at, i.installed))::float
+      FROM (SELECT min(applied) AS installed FROM django_migrations) i
+      LEFT JOIN LATERAL (SELECT * FROM ledger_proofs ORDER BY id DESC LIMIT 1) p ON true
+"""
+
+
+def register() -> None:
+    register_check("ledger", check_ledger)
+    register_measures(MEASURES)
+
+
+def check_ledger() -> Report:
+    """The last `verify_ledger` found no difference, and is not too old; a bank that is new has as much time for its
+    first one."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(LAST_PROOF)
+            at, position, events, differences, seconds, age = cursor.fetchone()
+    except Error:
+        return Report("unhealthy", "PostgreSQL, which knows, does not answer")
+    values = {
+        "differences": differences,
+        "proof_age_seconds": round(age, 1) if at else None,
+        "unproved_seconds": round(age, 1),
+        "proved_at": at.isoformat(timespec="seconds") if at else None,
+        "position": position,
+        "events": events,
+        "took_seconds": seconds,
+    }
+    limits = (
+        Limit("differences", "the books do NOT agree", unhealthy=0),
+        Limit(
+            "unproved_seconds",
+            "the last proof of the books is too old" if at else "the books have never been proved",
+            degraded=get_settings().ledger_proof_max_age_hours * 3600,
+        ),
+    )
+    return judge(values, limits, well="the books agree" if at else "new, and not proved yet")

@@ -1,0 +1,1 @@
+"""The settings that are in force, and where each came from."""

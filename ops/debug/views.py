@@ -1,0 +1,62 @@
+"""/debug/state, /debug/active-operations, /debug/stuck-operations and POST /debug/cleanup."""
+
+from datetime import UTC, datetime
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from ops.access.gate import for_operators, problem
+from ops.access.permissions import RUN_CLEANUP, VIEW_OPERATIONS
+from ops.audit.record import record
+from ops.conf import get_settings
+from ops.debug.cleanup import clean_up
+from ops.debug.state import active_operations, stuck, system_state
+from ops.timeouts import within
+
+STATE_WITHIN = 5.0
+"""Seconds that the sections which ask PostgreSQL get together."""
+CLEANUP_WITHIN = 50.0
+"""Seconds; the web server ends a request after 60. What is left over goes with the next cleanup."""
+FLAGS = {"": False, "false": False, "0": False, "no": False, "true": True, "1": True, "yes": True}
+
+
+@for_operators(VIEW_OPERATIONS)
+def state(request: HttpRequest) -> HttpResponse:
+    with within(min(STATE_WITHIN, get_settings().health_check_timeout)):
+        return JsonResponse(_dated(system_state()))
+
+
+@for_operators(VIEW_OPERATIONS)
+def active(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(_dated(active_operations()))
+
+
+@for_operators(VIEW_OPERATIONS)
+def stuck_operations(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(_dated(stuck()))
+
+
+@for_operators(RUN_CLEANUP, changes=True)
+def cleanup(request: HttpRequest) -> HttpResponse:
+    """Removes what may go, and says how much that was; with dry_run=true it says how much that would be.
+
+    A form or query parameter `reason` goes into the audit, where every run is noted.
+    """
+    asked = (request.GET.get("dry_run") or request.POST.get("dry_run") or "").lower()
+    if asked not in FLAGS:
+        return problem(request, 400, "validation_failed", f"dry_run is {asked[:20]!r}: it must be true or false.")
+    dry_run = FLAGS[asked]
+    with within(CLEANUP_WITHIN):
+        removed = clean_up(dry_run=dry_run)
+    record(
+        request,
+        action="cleanup_dry_run" if dry_run else "cleanup",
+        subject="installation",
+        reason=(request.GET.get("reason") or request.POST.get("reason") or "asked for by POST /debug/cleanup")[:500],
+        detail=removed,
+        actor=request.META["ops.actor"],
+    )
+    return JsonResponse(_dated({"dry_run": dry_run, "removed": removed, "total": sum(removed.values())}))
+
+
+def _dated(body: dict[str, object]) -> dict[str, object]:
+    return {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **body}

@@ -1,0 +1,59 @@
+"""Findings on record: an incident begins with the look that sees it first and ends with the one that does not."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+
+from ops.detectors.findings import Finding
+from ops.detectors.models import Incident
+
+log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 200
+"""Findings of one look that are recorded; more than this are one trouble, which the first ones show."""
+KEPT = 10_000
+"""Ended incidents; older ones go."""
+
+
+def record(findings: Sequence[Finding], kinds: Collection[str], now: datetime) -> None:
+    """Begins, continues and ends incidents. Only those of `kinds` end: of others nothing was looked at."""
+    seen = {(found["kind"], found["subject"]): found for found in findings[:MOST_AT_ONCE]}
+    with transaction.atomic():
+        is_open = {(i.kind, i.subject): i for i in Incident.objects.select_for_update().filter(ended_at=None)}
+        begun = [_begin(found, now) for key, found in seen.items() if key not in is_open]
+        Incident.objects.bulk_create(begun, ignore_conflicts=True)
+        lasting = [incident.pk for key, incident in is_open.items() if key in seen]
+        ended = [i for key, i in is_open.items() if key not in seen and i.kind in kinds]
+        Incident.objects.filter(pk__in=lasting).update(last_seen_at=now)
+        Incident.objects.filter(pk__in=[incident.pk for incident in ended]).update(ended_at=now)
+    for incident in begun:
+        log.warning("incident_began", kind=incident.kind, subject=incident.subject, reason=incident.reason)
+    for incident in ended:
+        lasted = round((now - incident.began_at).total_seconds(), 1)
+        log.info("incident_ended", kind=incident.kind, subject=incident.subject, seconds=lasted)
+
+
+def _begin(found: Finding, now: datetime) -> Incident:
+    measures = {key: found[key] for key in ("measured", "threshold", "unit")}
+    return Incident(
+        kind=found["kind"],
+        subject=found["subject"],
+        reason=found["reason"],
+        detail=measures | found["detail"],
+        began_at=now,
+        last_seen_at=now,
+    )
+
+
+def note_resolution(kind: str, subject: str, what: str) -> None:
+    """Says of an open incident what is being done about it."""
+    Incident.objects.filter(kind=kind, subject=subject, ended_at=None).update(resolution=what[:200])
+
+
+def prune() -> int:
+    """Removes ended incidents beyond `KEPT`; returns how many."""
+    oldest = Incident.objects.exclude(ended_at=None).order_by("-id").values_list("id", flat=True)[KEPT : KEPT + 1]
+    last = next(iter(oldest), None)
+    return 0 if last is None else Incident.objects.filter(id__lte=last).exclude(ended_at=None).delete()[0]

@@ -1,0 +1,89 @@
+"""PostgreSQL itself, and the pools of connections to it."""
+
+import time
+from typing import Any
+
+from django.db import Error, connection
+from health_check.checks import Database as Selects
+from health_check.exceptions import ServiceUnavailable
+
+from ops.database import pool_facts
+from ops.health.report import Limit, Report, judge
+
+LIMITS = (
+    Limit("latency_ms", "answers slowly", degraded=250, unhealthy=2000),
+    Limit("connection_utilization", "the server's connections run out", degraded=0.8, unhealthy=0.97),
+    Limit("oldest_transaction_seconds", "a transaction has been open for long", degraded=60, unhealthy=300),
+)
+POOL_LIMITS = (
+    Limit("utilization", "a pool is nearly exhausted", degraded=0.8, unhealthy=0.999),
+    Limit("waiting", "callers wait for a connection", degraded=0),
+    Limit("held_too_long", "connections are held too long", degraded=0),
+)
+ACTIVITY = """
+    SELECT count(*) FILTER (WHERE backend_type = 'client backend'),
+           count(*) FILTER (WHERE backend_type = 'client backend' AND datname = current_database()),
+           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+           coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)
+                    FILTER (WHERE backend_type = 'client backend' AND datname = current_database()
+                              AND pid <> pg_backend_pid())), 0)::float,
+           current_setting('server_version')
+      FROM pg_stat_activity
+"""
+STATISTICS = """
+    SELECT xact_commit, xact_rollback, deadlocks, active_time / 1000, pg_database_size(datname)
+      FROM pg_stat_database WHERE datname = current_database()
+"""
+
+
+def check_database() -> Report:
+    """A connection from this process's own pool answers a SELECT: an exhausted pool is not healthy."""
+    started = time.perf_counter()
+    try:
+        Selects().run()
+    except ServiceUnavailable:
+        return Report("unhealthy", "gives no connection, or does not answer a SELECT")
+    latency = time.perf_counter() - started
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(ACTIVITY)
+            used, ours, most, oldest, version = cursor.fetchone()
+            cursor.execute(STATISTICS)
+            committed, rolled_back, deadlocks, active, size = cursor.fetchone()
+    except Error:
+        return Report("unhealthy", "stopped answering", {"latency_ms": round(latency * 1000, 2)})
+    values = {
+        "latency_ms": round(latency * 1000, 2),
+        "latency_seconds": round(latency, 5),
+        "connections": used,
+        "connections_to_this_database": ours,
+        "max_connections": most,
+        "connection_utilization": round(used / most, 4),
+        "oldest_transaction_seconds": round(oldest, 3),
+        "transactions_committed": committed,
+        "transactions_rolled_back": rolled_back,
+        "deadlocks": deadlocks,
+        "active_seconds": round(active, 3),
+        "size_bytes": size,
+        "version": version,
+    }
+    return judge(values, LIMITS, well="answers")
+
+
+def check_pool() -> Report:
+    """The pools of all processes of this machine, as each told of its own within the last second or two."""
+    pools = pool_facts()
+    return judge(pool_values(pools), POOL_LIMITS, well="connections are to be had" if pools else "no pool is open")
+
+
+def pool_values(pools: list[dict[str, Any]]) -> dict[str, Any]:
+    """`utilization` is that of the fullest pool: connections in use of the most that it may have."""
+    return {
+        "utilization": max((pool["utilization"] for pool in pools), default=0.0),
+        "in_use": sum(pool["in_use"] for pool in pools),
+        "size": sum(pool["size"] for pool in pools),
+        "max": sum(pool["limit"] for pool in pools),
+        "waiting": sum(pool["waiting"] for pool in pools),
+        "held_too_long": sum(len(pool["held"]) for pool in pools),
+        "processes": pools,
+    }

@@ -1,0 +1,87 @@
+"""The answer to a scrape.
+
+Counters of the processes come from prometheus_client: under PROMETHEUS_MULTIPROC_DIR from the files of all processes,
+else from this one. To them is added what the health checks measure and what boards and /proc tell, which is the same
+whichever process is asked. A scrape takes as long as its slowest check, which HEALTH_CHECK_TIMEOUT bounds.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Metric,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ops.health.registry import registered_checks
+from ops.health.report import ORDER
+from ops.health.running import run_checks
+from ops.metrics import machine
+from ops.metrics.registry import registered_measures
+
+disable_created_metrics()  # a second series for each counter, which says when its process began
+_LIVE_GAUGE = re.compile(r"gauge_live\w*_(\d+)\.db")
+HEALTH = "health_status"
+HEALTH_HELP = "0 healthy, 1 degraded, 2 unhealthy."
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    own = CollectorRegistry()
+    own.register(_Measured())
+    return generate_latest(_of_processes()) + generate_latest(own)
+
+
+def _of_processes() -> CollectorRegistry:
+    gathered = CollectorRegistry()
+    try:
+        collector = multiprocess.MultiProcessCollector(gathered)
+    except ValueError:  # not in multi-process mode
+        return REGISTRY
+    _forget_the_dead(Path(collector._path))
+    return gathered
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Live gauges of processes that ended without a word would count for ever."""
+    for path in folder.glob("gauge_live*.db"):
+        if (match := _LIVE_GAUGE.fullmatch(path.name)) and not _lives(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class _Measured(Collector):
+    """What the checks measure."""
+
+    def collect(self) -> Iterator[Metric]:
+        told = run_checks(registered_checks().values())
+        health = GaugeMetricFamily(HEALTH, HEALTH_HELP, labels=["component"])
+        for component, entry in told.items():
+            health.add_metric([component], ORDER.index(entry["status"]))
+        yield health
+        for measure in registered_measures():
+            kind = CounterMetricFamily if measure.kind == "counter" else GaugeMetricFamily
+            family = kind(measure.name, measure.help, labels=measure.labels)
+            values = told[measure.component]["values"]
+            for labels, number in measure.samples(values) if values else ():
+                if number is not None:
+                    family.add_metric(list(labels), number)
+            yield family
+        yield from machine.collect()

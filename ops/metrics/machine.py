@@ -1,0 +1,123 @@
+"""CPU, memory, disk and network of the bank's processes and of their machine, from /proc (proc(5))."""
+
+import os
+import shutil
+import socket
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from ops import board
+from ops.board.layout import directory
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+SECTOR = 512
+DESCRIBED = {
+    "bank_process_cpu_seconds": "CPU time of the bank's processes.",
+    "bank_process_memory_bytes": "Resident memory of the bank's processes.",
+    "bank_process_disk_read_bytes": "Bytes that the bank's processes had read from disk.",
+    "bank_process_disk_written_bytes": "Bytes that the bank's processes had written to disk.",
+    "bank_process_threads": "Threads of the bank's processes.",
+    "bank_processes": "The bank's processes that live on this machine.",
+    "machine_cpu_seconds": "CPU time of the machine, by what it was spent on.",
+    "machine_memory_bytes": "Memory of the machine.",
+    "machine_memory_available_bytes": "Memory that could be had without swapping.",
+    "machine_disk_bytes": "Size of the file system that holds BOARD_DIR.",
+    "machine_disk_free_bytes": "What is free of it.",
+    "machine_network_received_bytes": "Bytes received, by device.",
+    "machine_network_sent_bytes": "Bytes sent, by device.",
+}
+COUNTERS = {
+    "bank_process_cpu_seconds",
+    "bank_process_disk_read_bytes",
+    "bank_process_disk_written_bytes",
+    "machine_cpu_seconds",
+    "machine_network_received_bytes",
+    "machine_network_sent_bytes",
+}
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    if name.startswith("bank_"):
+        return ("process",)
+    return {"machine_cpu_seconds": ("mode",)}.get(name, ("device",) if "network" in name else ())
+
+
+def collect() -> Iterator[Metric]:
+    yield from _processes()
+    yield from _machine()
+
+
+def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if name in COUNTERS else GaugeMetricFamily
+    return kind(name, DESCRIBED[name], labels=labels_of(name))
+
+
+def _processes() -> Iterator[Metric]:
+    """Summed by what the processes are: a process id as a label would make a new series at each start."""
+    sums: dict[str, defaultdict[str, float]] = {name: defaultdict(float) for name in DESCRIBED if "bank_" in name}
+    for seen in board.boards():
+        if seen.process["host"] != socket.gethostname():
+            continue  # another container on the same volume
+        for name, number in _of_process(seen.process["pid"]).items():
+            sums[name][seen.process["role"]] += number
+    for name, by_command in sums.items():
+        family = _family(name)
+        for command, number in by_command.items():
+            family.add_metric([command], number)
+        yield family
+
+
+def _of_process(pid: int) -> dict[str, float]:
+    """Empty for one that has ended meanwhile."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return {}
+    found = {
+        "bank_processes": 1.0,
+        "bank_process_cpu_seconds": (int(stat[11]) + int(stat[12])) / TICKS,
+        "bank_process_threads": float(stat[17]),
+        "bank_process_memory_bytes": float(int(stat[21]) * PAGE),
+    }
+    try:
+        lines = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    except OSError:  # of another user
+        return found
+    return found | {
+        "bank_process_disk_read_bytes": float(lines["read_bytes"]),
+        "bank_process_disk_written_bytes": float(lines["write_bytes"]),
+    }
+
+
+def _machine() -> Iterator[Metric]:
+    cpu = _family("machine_cpu_seconds")
+    spent = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    for mode, ticks in zip(
+        ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"), spent, strict=False
+    ):
+        cpu.add_metric([mode], int(ticks) / TICKS)
+    yield cpu
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    disk = shutil.disk_usage(directory() if directory().exists() else ".")
+    for name, number in (
+        ("machine_memory_bytes", int(memory["MemTotal"].split()[0]) * 1024),
+        ("machine_memory_available_bytes", int(memory["MemAvailable"].split()[0]) * 1024),
+        ("machine_disk_bytes", disk.total),
+        ("machine_disk_free_bytes", disk.free),
+    ):
+        family = _family(name)
+        family.add_metric([], number)
+        yield family
+    received, sent = _family("machine_network_received_bytes"), _family("machine_network_sent_bytes")
+    for line in Path("/proc/net/dev").read_text().splitlines()[2:]:
+        device, _, numbers = line.partition(":")
+        if not device.strip().startswith("veth"):  # one comes with each container, under a new name
+            received.add_metric([device.strip()], int(numbers.split()[0]))
+            sent.add_metric([device.strip()], int(numbers.split()[8]))
+    yield received
+    yield sent

@@ -1,0 +1,91 @@
+"""/debug tells what is in hand, and cleans up."""
+
+import time
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from accounts.domain.commands import Deposit
+from accounts.domain.money import Money
+from eventstore.models import IdempotencyRecord
+from ops.models import AuditEntry
+from ops.operations import operation, step
+from tests.bank import Bank
+from tests.ops.operators import Operator
+
+
+@pytest.mark.parametrize("path", ["/debug/active-operations", "/debug/active-operations/"])
+def test_an_operation_is_listed_from_its_start_to_its_end(operator: Operator, path: str) -> None:
+    with operation("job", "counting", timeout=30, resources=["account-1"], actor="staff:alice"):
+        step("deep inside")
+        during = operator.get(path).json()
+    after = operator.get(path).json()
+
+    [found] = [entry for entry in during["operations"] if entry["name"] == "counting"]
+    assert (found["step"], found["actor"], found["resources"]) == ("deep inside", "staff:alice", ["account-1"])
+    assert found["process"]["pid"]
+    assert "counting" not in {entry["name"] for entry in after["operations"]}
+
+
+@pytest.mark.parametrize("path", ["/debug/stuck-operations", "/debug/stuck-operations/"])
+def test_only_what_is_past_its_deadline_is_stuck(operator: Operator, path: str) -> None:
+    with operation("job", "patient", timeout=60), operation("job", "late", timeout=0.01):
+        time.sleep(0.05)
+        found = operator.get(path).json()
+
+    assert ["late" in entry["reason"] for entry in found["operations"]] == [True]
+    assert found["count"] == 1
+
+
+@pytest.mark.parametrize("path", ["/debug/state", "/debug/state/"])
+def test_the_state_names_every_process_and_what_it_holds(operator: Operator, path: str) -> None:
+    told = operator.get(path).json()
+    assert told["processes"]
+    assert {"pool_pressure", "held_connections", "long_transactions", "blocked"} <= set(told)
+    assert told["blocked"]["error"] is None
+
+
+@pytest.fixture
+def old_record(bank: Bank, sweeper: psycopg.Connection) -> None:
+    ann = bank.open("10.00")
+    bank.do(Deposit(ann, Money(100, "EUR")), key="old")
+    sweeper.execute("UPDATE idempotency_records SET created_at = created_at - %s", (timedelta(days=30),))
+    bank.do(Deposit(ann, Money(100, "EUR")), key="young")
+
+
+@pytest.mark.usefixtures("old_record")
+@pytest.mark.parametrize("path", ["/debug/cleanup", "/debug/cleanup/"])
+def test_the_cleanup_says_what_it_did_and_is_audited(operator: Operator, path: str) -> None:
+    answer = operator.http.post(f"{path}?reason=disk%20is%20full")
+
+    assert answer.status_code == 200
+    assert answer.json()["removed"] == {"idempotency_records": 1, "snapshots": 0, "webhook_deliveries": 0}
+    assert (answer.json()["dry_run"], answer.json()["total"]) == (False, 1)
+    assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor, entry.reason) == ("cleanup", "local", "disk is full")
+    assert entry.detail["idempotency_records"] == 1
+
+
+@pytest.mark.usefixtures("old_record")
+def test_a_dry_run_says_the_same_and_removes_nothing(operator: Operator, bank: Bank) -> None:
+    before = bank.footprint()
+
+    answer = operator.http.post("/debug/cleanup?dry_run=true")
+
+    assert answer.json()["removed"]["idempotency_records"] == 1
+    assert answer.json()["dry_run"] is True
+    assert IdempotencyRecord.objects.count() == 2
+    assert bank.footprint() == before
+    assert AuditEntry.objects.get().action == "cleanup_dry_run"
+
+
+@pytest.mark.usefixtures("old_record")
+@pytest.mark.parametrize(("method", "query", "status"), [("POST", "?dry_run=perhaps", 400), ("GET", "", 405)])
+def test_what_is_not_clear_removes_nothing(operator: Operator, method: str, query: str, status: int) -> None:
+    answer = operator.http.generic(method, f"/debug/cleanup{query}")
+
+    assert answer.status_code == status
+    assert IdempotencyRecord.objects.count() == 2
+    assert AuditEntry.objects.count() == 0

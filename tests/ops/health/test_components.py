@@ -1,0 +1,186 @@
+"""Each component's health follows what really is, and recovers by itself."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts.models import LedgerProof
+from eventstore import projections
+from eventstore.projections.runner import catch_up
+from ops import board
+from ops.board import facts
+from ops.detectors.models import MonitorRun
+from ops.operations import operation
+from ops.timeouts import record
+from tests.bank import Bank
+from tests.ops.operators import Operator
+from tests.pools import all_connections_taken
+
+
+def until(found: Callable[[], Any], seconds: float = 10) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return result
+
+
+def test_a_lag_is_never_healthy_while_nobody_carries_the_read_models_on(operator: Operator, bank: Bank) -> None:
+    assert operator.component("projections")["status"] == "healthy"
+    ann = bank.open("10.00")
+
+    never = operator.component("projections")
+    catch_up(projections.registered())
+    caught_up = operator.component("projections")
+    bank.deposit(ann, "1.00")
+    behind = operator.component("projections")
+    kafka = operator.component("kafka")
+
+    assert (never["status"], never["values"]["not_begun"]) == ("degraded", len(projections.registered()))
+    assert (caught_up["status"], caught_up["values"]["lag_events"]) == ("healthy", 0)
+    assert behind["status"] == "degraded"
+    assert behind["values"]["unattended_lag"] == 1
+    assert 0 < behind["values"]["lag_seconds"] < 30
+    assert kafka["values"]["enabled"] is False
+    assert (kafka["status"], kafka["reason"][:8]) == ("degraded", "disabled")
+    catch_up(projections.registered())
+    assert operator.component("kafka")["status"] == "healthy"
+
+
+def test_the_lag_grows_by_itself_while_the_projector_is_dead(
+    operator: Operator, bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    catch_up(projections.registered())
+    bank.open("10.00")
+    catch_up(projections.registered())
+    bank.open("10.00")
+    sweeper.execute("UPDATE events SET timestamp = timestamp - interval '2 minutes'")
+
+    told = operator.component("projections")
+
+    assert told["status"] == "unhealthy"
+    assert told["values"]["lag_seconds"] > 119
+    assert "lag_seconds" in {crossed["value"] for crossed in told["thresholds"]}
+
+
+def test_an_open_append_that_holds_the_feed_back_is_named(operator: Operator, bank: Bank) -> None:
+    bank.open("1.00")
+    with psycopg.connect(os.environ["DATABASE_URL"]) as stuck:  # the lock that hold_feed() takes for an append
+        stuck.execute("SELECT pg_advisory_xact_lock_shared((15::bigint << 56) | 1)")
+        held = operator.component("feed")["values"]
+
+        assert held["held_by"] == [stuck.info.backend_pid]
+        assert held["held_seconds"] >= 0
+    assert operator.component("feed")["values"]["held_by"] == []
+
+
+def test_the_pool_tells_of_all_connections_in_use(operator: Operator) -> None:
+    operator.get("/health/database")
+    with all_connections_taken(patience=0.2):
+        facts.tell()
+        full = operator.component("pool")
+    facts.tell()
+
+    assert full["status"] == "unhealthy"
+    assert full["values"]["utilization"] == 1.0
+    assert full["thresholds"][0] == {
+        "value": "utilization",
+        "measured": 1.0,
+        "threshold": 0.999,
+        "status": "unhealthy",
+    }
+    assert operator.component("pool")["status"] == "healthy"
+
+
+def test_the_timeout_rate_is_timeouts_of_attempts(operator: Operator) -> None:
+    before = operator.component("timeouts")["values"]["components"]["kafka"]
+    for _ in range(90):
+        record("kafka", "ok", 0.001)
+    for _ in range(30):
+        record("kafka", "timeout", 1.0)
+
+    told = operator.component("timeouts")
+    after = told["values"]["components"]["kafka"]
+
+    assert (after["attempts"] - before["attempts"], after["timeouts"] - before["timeouts"]) == (120, 30)
+    assert after["timeout_rate"] == pytest.approx(after["timeouts"] / after["attempts"], abs=1e-4)
+    assert told["status"] == "degraded"
+
+
+def test_without_an_attempt_there_is_no_timeout_rate(operator: Operator) -> None:
+    assert operator.component("timeouts")["values"]["components"]["kafka"]["attempts"] == 0 or board.total(
+        "kafka.attempts", 60
+    )
+    from ops.timeouts import Rate
+
+    assert Rate(0, 0, 0).timeout_rate is None
+
+
+def test_a_session_that_waits_for_a_lock_is_told_with_its_blocker(operator: Operator, bank: Bank) -> None:
+    ann = bank.open("1.00")
+    url, lock = os.environ["DATABASE_URL"], "SELECT FROM accounts WHERE id = %s FOR UPDATE"
+    with psycopg.connect(url) as first, psycopg.connect(url) as second, ThreadPoolExecutor(1) as pool:
+        first.execute(lock, (ann,))
+        waits = pool.submit(second.execute, lock, (ann,))
+        [waiting] = until(lambda: operator.component("deadlocks")["values"].get("blocked"))
+        first.rollback()
+        waits.result(10)
+
+        assert (waiting["pid"], waiting["blocked_by"]) == (second.info.backend_pid, [first.info.backend_pid])
+    until(lambda: operator.component("deadlocks")["values"]["waiting_sessions"] == 0)
+
+
+def test_a_stuck_operation_is_told_while_it_lasts(operator: Operator) -> None:
+    with operation("job", "endless", timeout=0.01):
+        time.sleep(0.05)
+        stuck = operator.component("operations")
+
+    assert stuck["status"] == "degraded"
+    assert any("endless" in reason for reason in stuck["values"]["stuck_operations"])
+    assert operator.component("operations")["values"]["stuck"] == 0
+
+
+def test_dead_letters_degrade_until_they_are_dealt_with(operator: Operator, sweeper: psycopg.Connection) -> None:
+    sweeper.execute("INSERT INTO dead_letters (state, projection, generation) VALUES ('failed', 'journal', 1)")
+    waiting = operator.component("dead_letters")
+    sweeper.execute("UPDATE dead_letters SET state = 'discarded', resolved_at = now()")
+
+    assert (waiting["status"], waiting["values"]["failed"]) == ("degraded", 1)
+    assert operator.component("dead_letters")["status"] == "healthy"
+
+
+def test_the_ledger_is_as_healthy_as_its_last_proof(
+    operator: Operator, bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    bank.open("1.00")
+    assert operator.component("ledger")["reason"] == "new, and not proved yet"
+    catch_up(projections.registered())
+    call_command("verify_ledger")
+    assert operator.component("ledger")["reason"] == "the books agree"
+
+    LedgerProof.objects.update(at=timezone.now() - timedelta(hours=27))
+    old = operator.component("ledger")
+    LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=2)
+    wrong = operator.component("ledger")
+
+    assert (old["status"], old["thresholds"][0]["value"]) == ("degraded", "unproved_seconds")
+    assert (wrong["status"], wrong["values"]["differences"]) == ("unhealthy", 2)
+
+
+def test_a_monitor_that_stopped_looking_is_unhealthy(operator: Operator) -> None:
+    never = operator.component("monitor")
+    MonitorRun.objects.create(holder="here:1", at=timezone.now(), seconds=0.1, findings=0)
+    looking = operator.component("monitor")
+    MonitorRun.objects.update(at=timezone.now() - timedelta(minutes=1))
+    dead = operator.component("monitor")
+
+    assert [told["status"] for told in (never, looking, dead)] == ["degraded", "healthy", "unhealthy"]
+    assert dead["values"]["silent_seconds"] > 59

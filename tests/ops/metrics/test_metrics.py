@@ -1,0 +1,173 @@
+"""/metrics is Prometheus' text with the promised names, and each number is one that was measured."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from eventstore import projections
+from eventstore.projections.runner import catch_up
+from ops.board import facts
+from ops.management.commands.describe_operations import described_metrics, operations_page
+from tests.bank import Bank
+from tests.ops.operators import ROOT, Operator
+from tests.pools import all_connections_taken
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+KEY_METRICS = {
+    "connection_pool_utilization",
+    "component_seconds_total",
+    "component_calls_total",
+    "database_statement_seconds_total",
+    "database_transactions_total",
+    "deadlock_count",
+    "cache_hits_total",
+    "cache_misses_total",
+    "cache_evictions_total",
+    "redis_memory_bytes",
+    "redis_evicted_keys_total",
+    "consumer_lag",
+    "timeout_rate",
+    "bank_process_cpu_seconds_total",
+    "bank_process_memory_bytes",
+    "bank_process_disk_written_bytes_total",
+    "machine_network_received_bytes_total",
+    "machine_network_sent_bytes_total",
+}
+"""What the guide wants watched, on an installation without Kafka."""
+
+
+def scraped(operator: Operator, path: str = "/metrics") -> Samples:
+    answer = operator.http.get(path)
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/plain; version=")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.content.decode())
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
+def test_the_guide_s_key_metrics_are_there(operator: Operator, bank: Bank, path: str) -> None:
+    from accounts import cache
+
+    ann = bank.open("1.00")
+    catch_up(projections.registered())
+    cache.account(ann, at_least=1)
+    names = {name for name, _ in scraped(operator, path)}
+    assert names >= KEY_METRICS
+
+
+def test_every_sample_is_of_a_documented_metric_and_no_series_is_there_twice(operator: Operator) -> None:
+    text = operator.http.get("/metrics").content.decode()
+    documented = {name.partition("{")[0] for name in described_metrics()}
+    families = [family.name for family in text_string_to_metric_families(text) if family.samples]
+    foreign = {name for name in families if not name.startswith(("django_", "python_", "process_"))}
+
+    assert {name for name in foreign if name not in documented and f"{name}_total" not in documented} == set()
+    assert len(families) == len(set(families))
+    assert not any(name.startswith(("django_db_", "django_cache_", "django_model_")) for name in families)
+
+
+def test_the_documentation_is_that_of_the_code() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    assert page == operations_page(), "run: manage.py describe_operations > docs/operations.md"
+
+
+def test_numbers_follow_what_happens(operator: Operator, bank: Bank) -> None:
+    before = scraped(operator)
+    ann = bank.open()
+    bank.deposit(ann, "1.00")
+    behind = scraped(operator)
+    catch_up(projections.registered())
+    after = scraped(operator)
+
+    def grown(name: str, **labels: str) -> float:
+        return value(behind, name, **labels) - before.get((name, frozenset(labels.items())), 0.0)
+
+    assert grown("commands_total", command="Deposit", outcome="executed") == 1
+    assert grown("component_calls_total", component="batch", outcome="ok") == 2
+    assert grown("component_calls_total", component="database", outcome="ok") > 0
+    assert value(after, "events_appended_total") >= 2
+    assert value(after, "projection_lag_events", projection="journal") == 0
+    assert value(after, "health_status", component="projections") == 0
+    assert value(behind, "health_status", component="projections") == 1
+
+
+def test_the_utilization_rises_with_use_and_falls_again(operator: Operator) -> None:
+    operator.get("/health/database")
+    with all_connections_taken(patience=0.2):
+        facts.tell()
+        assert value(scraped(operator), "connection_pool_utilization") == 1.0
+    facts.tell()
+    assert value(scraped(operator), "connection_pool_utilization") < 0.8
+
+
+def test_a_redis_that_is_gone_takes_its_numbers_along_and_leaves_the_rest(
+    operator: Operator, settings: object
+) -> None:
+    caches = settings.CACHES  # type: ignore[attr-defined]
+    settings.CACHES = {  # type: ignore[attr-defined]
+        **caches,
+        "default": {**caches["default"], "LOCATION": "redis://127.0.0.1:9/0"},
+    }
+    samples = scraped(operator)
+
+    assert value(samples, "health_status", component="redis") == 2
+    assert "redis_memory_bytes" not in {name for name, _ in samples}
+    assert value(samples, "health_status", component="database") == 0
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("name", ["pool", "cache", "kafka", "redis"])
+def test_each_component_s_metrics_are_json_too(operator: Operator, name: str, slash: str) -> None:
+    answer = operator.get(f"/metrics/{name}{slash}")
+    assert answer.status_code == 200
+    assert answer.json()["component"] == name
+    assert answer.json()["metrics"]
+
+
+def test_there_are_no_metrics_of_what_is_no_component(operator: Operator) -> None:
+    assert operator.get("/metrics/weather").status_code == 404
+
+
+MANY = """
+import django, os, sys
+django.setup()
+from ops.timeouts import record
+for _ in range(5):
+    record("kafka", "ok", 0.5)
+if sys.argv[1] == "tell":
+    from ops.metrics.exposition import exposition
+    print(exposition().decode())
+"""
+
+
+def test_in_multi_process_mode_counters_are_those_of_all_also_of_the_dead(db: None, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+        "BOARD_DIR": str(tmp_path / "board"),
+        "LOG_LEVEL": "ERROR",
+    }
+    (tmp_path / "gauge_livesum_999999999.db").write_bytes(b"")
+    told = ""
+    for what in ("count", "count", "tell"):
+        command = [sys.executable, "-c", MANY, what]
+        told = subprocess.run(
+            command, env=environment, cwd=ROOT, check=True, timeout=60, capture_output=True, text=True
+        ).stdout
+
+    assert 'component_calls_total{component="kafka",outcome="ok"} 15.0' in told
+    assert 'component_seconds_total{component="kafka"} 7.5' in told
+    assert 'timeout_rate{component="kafka"} 0.0' in told
+    assert not (tmp_path / "gauge_livesum_999999999.db").exists()

@@ -1,0 +1,55 @@
+"""Other processes of the bank, for tests of what processes tell each other."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+OPERATION = """
+import sys, time
+from ops.operations import operation
+with operation("job", "elsewhere", timeout={timeout!r}):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def operation_elsewhere(timeout: float | None = None) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has one operation in hand until the block is left."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", OPERATION.format(timeout=timeout)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ.copy(),
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def service(command: str, **environment: object) -> Iterator["subprocess.Popen[bytes]"]:
+    """`manage.py command` as a process."""
+    names = {name.upper(): str(value) for name, value in environment.items()}
+    process = subprocess.Popen([sys.executable, "manage.py", command], env={**os.environ, **names})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)

@@ -1,0 +1,70 @@
+"""The web server as it is deployed, on the test database, for requests of the API."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+READY_WITHIN = 30.0
+
+
+@dataclass
+class Web:
+    """A running server."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+    def post(self, path: str, body: Any, *, token: str, key: str) -> tuple[int, dict[str, Any]]:
+        """Status and body of the answer, whatever it is."""
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}/api/v1{path}",
+            data=json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Idempotency-Key": key,
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+@contextmanager
+def web_server() -> Iterator[Web]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "WARNING"}
+    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"], env=environment
+    )
+    try:
+        yield _ready(Web(f"http://127.0.0.1:{port}", process))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ready(web: Web) -> Web:
+    deadline = time.monotonic() + READY_WITHIN
+    while web.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{web.url}/health/live", timeout=5):  # noqa: S310
+                return web
+        except OSError:
+            assert time.monotonic() < deadline, "the web server did not come up"
+            time.sleep(0.1)
+    raise AssertionError("the web server ended")
