@@ -9,7 +9,7 @@ TOOL = .venv/bin/python -m
 help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
 	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
-	@echo 'make faults                  kill -9 of relays, consumers and broker under load, tens of times (KILLS=40 SEED=1)'
+	@echo 'make faults                  kill -9 of relays, consumers, broker and Redis under load, tens of times (KILLS=40 SEED=1)'
 	@echo 'make bench                   figures of the register of operations, of relay and consumers beside bare ones (EVENTS=100000 ROUNDS=3)'
 	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
 	@echo 'make lint                    formatting, types, import rules, migrations, deployment checks'

@@ -12,11 +12,14 @@ class EventStoreConfig(AppConfig):
     def ready(self) -> None:
         from eventstore import health, projections
         from eventstore.cleanup import cleanup, would_clean_up
+        from eventstore.drills.kafka import StoppedConsumers
         from eventstore.projections.snapshots import Snapshots
         from ops.database.locks import Family, register_family
         from ops.debug.cleanup import register_cleanup
+        from ops.drills.registry import register_part
 
         projections.register(Snapshots())
+        register_part("kafka", StoppedConsumers)
         register_family(Family(mark=0x0F, name="open append, which holds the feed back", most=5.0))
         health.register()
         register_cleanup(lambda dry_run: asdict(would_clean_up() if dry_run else cleanup()))

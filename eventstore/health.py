@@ -1,5 +1,6 @@
 """Health of what the event store runs: the feed, what follows it, Kafka, and the dead letters."""
 
+import time
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,8 @@ from ops.timeouts import attempt
 BROKERS_WITHIN = 5.0
 """Seconds that the brokers get to answer a health check, or KAFKA_OPERATION_TIMEOUT where that is less."""
 FOLLOWERS = ("run_projections", "consume_events")
+SIGN_OF_LIFE = 5.0
+"""Seconds; processes tell of themselves once a second, and one that hangs does not."""
 FEED_LIMITS = (Limit("held_seconds", "an open transaction holds the feed back", degraded=5, unhealthy=60),)
 FOLLOWING_LIMITS = (
     Limit("lag_seconds", "read models are behind", degraded=10, unhealthy=60),
@@ -33,6 +36,7 @@ KAFKA_LIMITS = (
     Limit("relay_without_leader", "no relay leads", unhealthy=0),
     Limit("relay_seconds", "the relay is behind the feed", degraded=10, unhealthy=60),
     Limit("lag_seconds", "consumers are behind", degraded=10, unhealthy=60),
+    Limit("unattended_seconds", "consumers are behind, and none on this machine gives a sign of life", degraded=3),
     Limit("dead_letters", "dead letters wait", degraded=0),
 )
 LETTER_LIMITS = (Limit("waiting", "events could not be applied", degraded=0),)
@@ -125,21 +129,28 @@ def check_projections() -> Report:
 
 def following_values() -> dict[str, Any]:
     found = following.read_models()
-    followers = sum(seen.process["command"].partition(" ")[0] in FOLLOWERS for seen in board.boards())
+    followers = sum(map(_follows, board.boards()))
     known = {projection.name for projection in projections.registered()}
     begun = {model.projection for model in found}
     state = following.feed_state()
     behind = max((model.behind for model in found), default=0)
+    seconds = max((model.seconds for model in found if model.seconds is not None), default=0.0)
     return {
-        "lag_seconds": _rounded(max((model.seconds for model in found if model.seconds is not None), default=0.0)),
+        "lag_seconds": _rounded(seconds),
         "lag_events": behind,
         "unattended_lag": behind if behind and not followers else 0,
+        "unattended_seconds": None if followers else _rounded(seconds),
         "not_running": sum(model.state != "running" for model in found),
         "not_begun": len(known - begun) if state.last else 0,
         "followers_on_this_machine": followers,
         "mark": state.mark,
         "projections": [asdict(model) | {"seconds": _rounded(model.seconds)} for model in found],
     }
+
+
+def _follows(seen: board.Seen) -> bool:
+    name, told = seen.process["command"].partition(" ")[0], seen.facts.get("told", 0.0)
+    return name in FOLLOWERS and time.time() - told < SIGN_OF_LIFE
 
 
 def check_kafka() -> Report:

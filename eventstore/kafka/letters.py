@@ -15,7 +15,7 @@ BATCH = 200
 
 def publish(producer: Producer) -> int:
     """Writes letters that are not published yet, oldest first; returns how many were confirmed. Called by the relay
-    that leads, with its producer.
+    that leads, with its producer, which reports failures only.
 
     A letter is marked only when the brokers have confirmed it: after a crash it may be there twice, under one id.
     One that they do not take is tried again later; it holds up no event.

@@ -79,7 +79,13 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
         ProjectionBroken: too much failed at once; nothing was applied.
     """
     limit = within(get_settings().batch_processing_timeout)
-    with _in_hand(projection, page), attempt("batch"), limit, transaction.atomic(), connection.cursor() as cursor:
+    with (
+        _in_hand(projection, page),
+        attempt("projection"),
+        limit,
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         step("locking")
         checkpoints.share(cursor, projection.name)
         generation = checkpoints.active(cursor, projection.name)

@@ -170,11 +170,14 @@ def relay_rate(events: int) -> float:
     taken = lease.take(fresh_topic(), "bench", get_settings().shard_count)
     assert taken is not None
     with Term(taken, get_settings().shard_count) as term:
+        term._producer.list_topics(taken.topic, timeout=15)  # connected, as the bare producer is
 
         def carry() -> None:
             done = 0
             while done < events:
                 done += term.step()
+            while term.step():
+                pass  # the last one finds nothing, and confirms
 
         return per_second(events, carry)
 
@@ -246,14 +249,16 @@ def consume(name: str, number: int, workers: int, begin: Any, count: Any) -> Non
     projection = projections.get(name)
     assert isinstance(projection, Projection)
     member = Member([projection], threading.Event())
-    with member.membership():  # the group's own division would come seconds later, and not at once for all
-        member.owned = set(range(number, member.shards, workers))
-        member._consumer.assign([TopicPartition(get_settings().kafka_topic, shard, 0) for shard in member.owned])
-        while not count.value:
-            count.value += member.turn()
-        begin.wait(60)
-        while True:
-            count.value += member.turn()
+    member.owned = set(range(number, member.shards, workers))
+    member._consumer = (
+        clients.consumer()
+    )  # the group's own division would come seconds later, and not at once for all
+    member._consumer.assign([TopicPartition(get_settings().kafka_topic, shard, 0) for shard in member.owned])
+    while not count.value:
+        count.value += member.turn()
+    begin.wait(60)
+    while True:
+        count.value += member.turn()
 
 
 def copy_rate(database: psycopg.Connection) -> float:

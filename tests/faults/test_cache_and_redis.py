@@ -2,69 +2,25 @@
 
 import os
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
-from uuid import UUID
 
 import pytest
 import redis
 
-from accounts.cache import CODEC, AccountView, load
 from accounts.domain.commands import Deposit
 from accounts.domain.money import Money
-from ops.breaker import CircuitBreaker, State
-from ops.cache.metrics import Tally
-from ops.cache.shared import OUTAGES, SharedCache
-from ops.cache.tiered import TieredCache
+from ops.breaker import State
 from tests.bank import Bank
+from tests.faults.readers import Ledger, Process
 from tests.faults.redis_server import RedisServer
 from tests.threads import together
 
 PROCESSES, READERS, WRITERS = 5, 11, 5
 SECONDS = float(os.environ.get("FAULT_SECONDS", "12"))
-
-
-class Process:
-    """A cache with a memory, a pool and a breaker of its own, which may be cut off from Redis."""
-
-    def __init__(self, server: RedisServer) -> None:
-        self._client = server.client()
-        self.cut_off = False
-        self.breaker = CircuitBreaker("test", on=OUTAGES, probe=lambda: self.client().ping(), pause=0.2)
-        shared: SharedCache[AccountView] = SharedCache(
-            "account",
-            codec=CODEC,
-            client=self.client,
-            breaker=self.breaker,
-            ttl=60,
-            hint_ttl=60,
-            operation_timeout=5,
-            tally=Tally("test", "l2"),
-        )
-        self.cache: TieredCache[AccountView] = TieredCache(
-            "test", load=load, shared=shared, max_size=4, shards=2, ttl=2, operation_timeout=5
-        )
-
-    def client(self) -> redis.Redis:
-        if self.cut_off:
-            raise redis.ConnectionError("partitioned")
-        return self._client
-
-
-@dataclass
-class Ledger:
-    """The highest version of each account that a command was answered with, or a reader was shown, so far."""
-
-    known: dict[UUID, int]
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def learn(self, account_id: UUID, version: int) -> None:
-        with self.lock:
-            self.known[account_id] = max(self.known[account_id], version)
 
 
 @dataclass
@@ -127,18 +83,14 @@ def test_no_reader_sees_a_version_older_than_one_that_was_seen_or_acknowledged_b
 
     def read(mine: random.Random) -> None:
         while time.monotonic() < until and not wrong:
-            account_id, process = mine.choice(accounts), mine.choice(processes)
             stated = mine.random() < 0.5
-            floor = ledger.known[account_id]
-            key = str(account_id)
-            document = process.cache.get_at_least(key, floor) if stated else process.cache.get(key)
+            account_id = mine.choice(accounts)
+            try:
+                view = ledger.read(mine.choice(processes), account_id, stated=stated)
+                assert view.balance == (view.version - 1) * 100, f"{view} never was"
+            except AssertionError as error:
+                wrong.append(str(error))
             counts["stated" if stated else "strict"] += 1
-            if document is None or document.version < floor:
-                wrong.append(f"{'stated' if stated else 'strict'} read of {key} shows {document}, {floor} was known")
-                return
-            if document.value.balance != (document.version - 1) * 100 or document.value.version != document.version:
-                wrong.append(f"{document} never was")
-            ledger.learn(account_id, document.version)
 
     def write(mine: random.Random) -> None:
         while time.monotonic() < until and not wrong:

@@ -1,4 +1,4 @@
-"""kill -9 of relays, consumers and the broker at random moments, under load.
+"""kill -9 of relays, consumers, the broker and Redis at random moments, under load.
 
 `make faults` does it tens of times; the suite a few. The seed is printed; SEED=... repeats the choices, though not
 the moments of the machine.
@@ -18,6 +18,9 @@ from django.db import connections
 from accounts.models import DailyBalance, JournalLine, Transaction
 from eventstore.models import Event
 from tests.bank import Bank
+from tests.faults.readers import Ledger
+from tests.faults.readers import Process as Cache
+from tests.faults.redis_server import RedisServer
 from tests.kafka import Kafka, Process, RunningBroker, is_applied, is_relayed, require_kafka, wait_for
 
 KILLS = int(os.environ.get("KILLS") or 5)
@@ -37,47 +40,80 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBrok
 
 
 class Load:
-    """Commands without pause, by one teller; knows which of them the bank acknowledged."""
+    """Commands without pause, by one teller, and reads through two caches, by two others; knows which commands the
+    bank acknowledged, and what each reader must see from then on."""
 
-    def __init__(self, bank: Bank, dice: random.Random) -> None:
+    def __init__(self, bank: Bank, server: RedisServer, seed: int) -> None:
         self.acknowledged: list[UUID] = []
-        self._bank, self._dice = bank, dice
+        self.reads = 0
+        self._bank = bank
+        self._accounts = [bank.open() for _ in range(ACCOUNTS)]
+        self._ledger = Ledger(dict.fromkeys(self._accounts, 1))
+        self._caches = [Cache(server) for _ in range(2)]
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._wrong: list[BaseException] = []
+        work = [self._write, self._read, self._read]
+        self._threads = [
+            threading.Thread(target=self._run, args=(work, random.Random(seed + number)))
+            for number, work in enumerate(work)
+        ]
 
     def __enter__(self) -> "Load":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        for thread in self._threads:
+            thread.join(30)
+        if self._wrong:
+            raise self._wrong[0]
 
-    def _run(self) -> None:
-        accounts = [self._bank.open() for _ in range(ACCOUNTS)]
-        while not self._stop.wait(self._dice.random() * 0.01):
-            source, target = self._dice.sample(accounts, 2)
-            self.acknowledged.append(self._bank.deposit(source, "2.00").transaction_id)
-            self.acknowledged.append(self._bank.transfer(source, target, "1.00").transaction_id)
+    def hits(self) -> int:
+        """Reads that Redis answered."""
+        return sum(process.cache.stats()["l2"]["hits"] for process in self._caches)
+
+    def _run(self, work: Callable[[random.Random], None], dice: random.Random) -> None:
+        try:
+            while not self._stop.wait(dice.random() * 0.01):
+                work(dice)
+        except BaseException as error:  # told by the main thread
+            self._wrong.append(error)
         connections.close_all()
+
+    def _write(self, dice: random.Random) -> None:
+        source, target = dice.sample(self._accounts, 2)
+        for done in (self._bank.deposit(source, "2.00"), self._bank.transfer(source, target, "1.00")):
+            self.acknowledged.append(done.transaction_id)
+            for account in done.result["accounts"]:  # type: ignore[attr-defined]
+                self._ledger.learn(UUID(account["id"]), account["version"])
+
+    def _read(self, dice: random.Random) -> None:
+        self._ledger.read(dice.choice(self._caches), dice.choice(self._accounts), stated=dice.random() < 0.5)
+        self.reads += 1
 
 
 class Victims:
-    """Two relays, two consumers and a broker, each replaced after it was killed."""
+    """Two relays, two consumers, a broker and a Redis, each replaced after it was killed."""
 
-    def __init__(self, kafka: Kafka, broker: RunningBroker) -> None:
-        self._broker = broker
+    def __init__(self, kafka: Kafka, broker: RunningBroker, redis: RedisServer) -> None:
+        self._broker, self._redis = broker, redis
         start: Mapping[str, Callable[[], Process]] = {"relay": kafka.relay, "consumer": kafka.consumers}
         self._start = start
         self._running = {(kind, number): start[kind]() for kind in start for number in range(2)}
 
     def kill_one(self, dice: random.Random) -> str:
         """Kills one of them at random, and starts it again after a while; returns which it was."""
-        victim = dice.choice([*self._running, ("broker", 0)])
+        victim = dice.choice([*self._running, ("broker", 0), ("redis", 0)])
         if victim[0] == "broker":
             self._broker.kill()
             time.sleep(dice.random() * 2)
             self._broker.start()
+        elif victim[0] == "redis":
+            self._redis.kill()
+            time.sleep(dice.random())
+            self._redis.start()
         else:
             self._running[victim].kill()
             time.sleep(dice.random())
@@ -96,20 +132,21 @@ def content() -> list[object]:
 
 @pytest.mark.timeout(150 + 25 * KILLS)
 def test_whoever_is_killed_nothing_is_lost_and_nothing_doubled(
-    db: None, own_broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
+    db: None, own_broker: RunningBroker, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     print(f"SEED={SEED} KILLS={KILLS}")  # noqa: T201
     dice, bank = random.Random(SEED), Bank()
     with Kafka.on(own_broker.settings, monkeypatch) as kafka:
-        with Load(bank, random.Random(SEED)) as load:
-            victims = Victims(kafka, own_broker)
+        with Load(bank, redis_server, SEED) as load:
+            victims = Victims(kafka, own_broker, redis_server)
             wait_for(Transaction.objects.exists)
             for _ in range(KILLS):
                 time.sleep(dice.random() * 3)
                 before = Event.objects.count()
                 killed = victims.kill_one(dice)
                 print(f"killed {killed}; {Event.objects.count() - before} events meanwhile")  # noqa: T201
-        assert len(load.acknowledged) > 100, "too little happened for this to prove anything"
+        assert min(len(load.acknowledged), load.reads, load.hits()) > 100, "too little happened to prove anything"
+        print(f"{len(load.acknowledged)} commands, {load.reads} reads, {load.hits()} answered by Redis")  # noqa: T201
         wait_for(is_relayed, 60)
         wait_for(is_applied, 60)
 

@@ -1,0 +1,1 @@
+"""Drills about what follows the events."""
