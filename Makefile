@@ -65,13 +65,13 @@ format:
 # base first: the others are held to what it chose, since all share one virtual environment.
 lock:
 	@$(LAUNCH) venv
-	cd requirements && for name in base dev postgres redis; do \
+	cd requirements && for name in base otel dev postgres redis; do \
 		$(CURDIR)/.venv/bin/python -m uv pip compile $(ARGS) --python-version 3.11 -q --generate-hashes \
 			--no-emit-index-url --no-header --no-annotate -o $$name.txt $$name.in || exit 1; \
 	done
 
 audit:
 	@$(LAUNCH) venv
-	for name in base dev postgres redis; do \
+	for name in base otel dev postgres redis; do \
 		$(TOOL) pip_audit --require-hashes --disable-pip -r requirements/$$name.txt || exit 1; \
 	done

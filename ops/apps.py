@@ -8,15 +8,18 @@ class OpsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        from ops import breaker
+        from ops import breaker, tracing
         from ops.audit import signals  # noqa: F401  (connects its receivers)
         from ops.board.facts import register_fact
         from ops.cache import metrics as cache_metrics
+        from ops.drills import pool, redis
+        from ops.drills.registry import register_part
         from ops.health import database, memory, monitor, operations, timeouts
         from ops.health.registry import register_check
         from ops.metrics.measures import MEASURES
         from ops.metrics.registry import register_measures
 
+        tracing.require_packages()
         register_fact("breakers", breaker.states)
         register_fact("cache", cache_metrics.fact)
         register_check("database", database.check_database, serving=True)
@@ -28,3 +31,5 @@ class OpsConfig(AppConfig):
         register_check("cache", memory.check_cache)
         register_check("redis", memory.check_redis)
         register_measures(MEASURES)
+        register_part("pool", pool.ExhaustedPool)
+        register_part("redis", redis.HungRedis)

@@ -178,8 +178,14 @@ class Settings(BaseSettings):
     deadlock_operation_timeout: int = Field(
         30, ge=1, le=3600, description="Age at which a command or a batch counts as stuck."
     )
+    deadlock_window: int = Field(
+        300, ge=5, le=600, description="Seconds over which deadlocks, lock timeouts and version conflicts are counted."
+    )
     enable_auto_resolution: bool = Field(
         False, description="The monitor cancels, then ends, what the bank's own stuck operations do in PostgreSQL."
+    )
+    drills_allowed: bool = Field(
+        False, description="`manage.py drill` may produce faults on purpose. For installations without real clients."
     )
 
     # -- logs
@@ -202,6 +208,11 @@ class Settings(BaseSettings):
 
     log_timestamps: bool = Field(
         True, description="Console lines carry the time. False where whoever collects them adds it."
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="Where OpenTelemetry traces go (http://host:4318); empty: nowhere. Needs requirements/otel.txt.",
     )
 
     @field_validator(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from ops import tracing
 from ops.access.address import client_address
 
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,60}", re.ASCII)
@@ -33,9 +34,14 @@ class TraceMiddleware:
             meta[_PARENT] = given[_PARENT]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(address=client_address(request))
-        if _PARENT in meta:
-            structlog.contextvars.bind_contextvars(trace_id=meta[_PARENT].split("-")[1])
-        response = self.get_response(request)
+        with tracing.span(str(request.method), parent=meta.get(_PARENT, "")) as traceparent:
+            if traceparent:
+                meta[_PARENT] = traceparent
+            if _PARENT in meta:
+                structlog.contextvars.bind_contextvars(trace_id=meta[_PARENT].split("-")[1])
+            response = self.get_response(request)
+            route = request.resolver_match.route if request.resolver_match else ""
+            tracing.tell(f"{request.method} /{route}", {"http.route": route, "http.status": response.status_code})
         response["X-Request-ID"] = meta[_REQUEST_ID]
         return response
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from ops import board
+from ops import board, tracing
 from ops.board import facts
 from ops.operations import backend
 
@@ -87,7 +87,8 @@ def operation(
     begun = Operation(kind, name, timeout=timeout, resources=resources, actor=actor)
     token = _current.set(begun)
     try:
-        yield begun
+        with tracing.span(f"{kind} {name}", {"operation.id": begun.id, "operation.kind": kind}):
+            yield begun
     finally:
         _current.reset(token)
         begun.end()
