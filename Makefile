@@ -4,14 +4,17 @@ PYTHON ?= python3
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 
-.PHONY: help run test faults bench kafka-jars manage lint format lock audit
+.PHONY: help run test faults drills bench kafka-jars manage restart lint format lock audit
 
 help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
 	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
 	@echo 'make faults                  kill -9 of relays, consumers, broker and Redis under load, tens of times (KILLS=40 SEED=1)'
+	@echo 'make drills                  produce the symptoms of the troubleshooting guide on the running bank, and cure them:'
+	@echo '                             DRILLS_ALLOWED=true make drills (ARGS="--url http://localhost:3001" for another port)'
 	@echo 'make bench                   figures of the register of operations, of relay and consumers beside bare ones (EVENTS=100000 ROUNDS=3)'
 	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
+	@echo 'make restart SERVICE=relay   restart one service of the running bank, in order (web, worker, monitor, consumers...)'
 	@echo 'make lint                    formatting, types, import rules, migrations, deployment checks'
 	@echo 'make format                  put the code into the format that lint asks for'
 	@echo 'make lock                    bring requirements/*.txt up to requirements/*.in (ARGS=--upgrade: newest versions)'
@@ -31,6 +34,9 @@ test:
 faults:
 	@KILLS=$${KILLS:-40} exec $(LAUNCH) test -- tests/faults -s $(ARGS)
 
+drills:
+	@exec $(LAUNCH) manage -- drill all $(ARGS)
+
 bench:
 	@$(LAUNCH) shell -- python -m tests.benchmarks.operations
 	@exec $(LAUNCH) shell -- python -m tests.benchmarks.kafka
@@ -45,6 +51,9 @@ kafka-jars:
 
 manage:
 	@exec $(LAUNCH) manage -- $(ARGS)
+
+restart:
+	@exec $(LAUNCH) restart -- $(SERVICE)
 
 lint:
 	@$(LAUNCH) venv

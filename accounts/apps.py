@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import health
+        from accounts import drills, health
         from accounts.aggregate import ACCOUNT
         from accounts.api import scopes
         from accounts.projections.accounts import AccountsInline
@@ -20,5 +20,6 @@ class AccountsConfig(AppConfig):
         registry.register(ACCOUNT)
         scopes.register()
         health.register()
+        drills.register()
         for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances(), Webhooks()):
             projections.register(projection)

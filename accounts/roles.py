@@ -29,6 +29,8 @@ TECHNICAL = (
     "ops.view_webhook",
     "ops.view_webhookdelivery",
     "ops.view_operations",
+    "ops.view_incident",
+    "ops.view_resolution",
 )
 OPERATOR = (
     *VIEWER,
@@ -37,7 +39,11 @@ OPERATOR = (
     "accounts.unfreeze",
     "ops.manage_webhook",
     "ops.run_cleanup",
+    "ops.end_sessions",
+    "ops.reset_pool",
     "eventstore.resolve_deadletter",
+    "eventstore.replay_stream",
+    "eventstore.recover_stream",
 )
 SUPERVISOR = (
     *TELLER,

@@ -1,7 +1,5 @@
 """The event store as a Django app."""
 
-from dataclasses import asdict
-
 from django.apps import AppConfig
 
 
@@ -11,7 +9,7 @@ class EventStoreConfig(AppConfig):
 
     def ready(self) -> None:
         from eventstore import health, projections
-        from eventstore.cleanup import cleanup, would_clean_up
+        from eventstore.cleanup import clean_up_all
         from eventstore.drills.kafka import StoppedConsumers
         from eventstore.projections.snapshots import Snapshots
         from ops.database.locks import Family, register_family
@@ -22,4 +20,4 @@ class EventStoreConfig(AppConfig):
         register_part("kafka", StoppedConsumers)
         register_family(Family(mark=0x0F, name="open append, which holds the feed back", most=5.0))
         health.register()
-        register_cleanup(lambda dry_run: asdict(would_clean_up() if dry_run else cleanup()))
+        register_cleanup(clean_up_all)

@@ -1,12 +1,19 @@
-"""Removing what may go: old idempotency records, snapshots and deliveries of webhooks. Events never go."""
+"""Removing what may go: old idempotency records, snapshots, deliveries of webhooks, sessions of browsers and ended
+incidents; and, when a person asks for it, rows of read models that no event accounts for. Events never go, nor what
+is on record: audit entries and resolutions.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.db import connection
 
 from eventstore import snapshots
+from eventstore.projections import orphans
+from ops.access import sessions
 from ops.conf import get_settings
+from ops.debug.cleanup import CleanedUp
+from ops.detectors import incidents
 from ops.webhooks import retention
 
 BATCH = 10_000
@@ -20,16 +27,27 @@ class CleanupReport:
     idempotency_records: int
     snapshots: int
     webhook_deliveries: int
+    sessions: int
+    incidents: int
+
+
+def clean_up_all(dry_run: bool) -> CleanedUp:
+    """`cleanup` and the orphaned rows of the read models, in the form that the ground floor asks for."""
+    report = asdict(would_clean_up() if dry_run else cleanup())
+    orphaned = orphans.remove(dry_run=dry_run)
+    by_table = {f"orphaned_{table}": rows for table, rows in orphaned.rows.items()}
+    return CleanedUp(report | by_table, orphaned.unfinished)
 
 
 def cleanup() -> CleanupReport:
-    """Removes idempotency records and deliveries past their retention and all but the newest snapshots, in bounded
-    batches."""
+    """Removes what is past its retention and all but the newest snapshots, in bounded batches. Hourly."""
     settings = get_settings()
     return CleanupReport(
         idempotency_records=_repeat(lambda: _expire_records(settings.idempotency_retention_hours)),
         snapshots=_repeat(lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH)),
         webhook_deliveries=_repeat(lambda: retention.prune(limit=BATCH)),
+        sessions=_repeat(lambda: sessions.prune(limit=BATCH)),
+        incidents=_repeat(lambda: incidents.prune(limit=BATCH)),
     )
 
 
@@ -40,6 +58,8 @@ def would_clean_up() -> CleanupReport:
         idempotency_records=_expired_records(settings.idempotency_retention_hours, most),
         snapshots=snapshots.superseded(keep=settings.snapshots_kept, limit=most),
         webhook_deliveries=retention.expired(limit=most),
+        sessions=sessions.expired(limit=most),
+        incidents=incidents.superfluous(limit=most),
     )
 
 

@@ -43,6 +43,10 @@ class Stream(models.Model):
         db_table = "streams"
         ordering = ["-aggregate_id"]
         default_permissions = ("view",)
+        permissions = [
+            ("replay_stream", "Can replay a stream into the read models"),
+            ("recover_stream", "Can recover a stream from its snapshot"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.aggregate_type} {self.aggregate_id}"

@@ -179,7 +179,7 @@ class Settings(BaseSettings):
         30, ge=1, le=3600, description="Age at which a command or a batch counts as stuck."
     )
     deadlock_window: int = Field(
-        300, ge=5, le=600, description="Seconds over which deadlocks, lock timeouts and version conflicts are counted."
+        300, ge=5, le=600, description="Time over which deadlocks, lock timeouts and version conflicts are counted."
     )
     enable_auto_resolution: bool = Field(
         False, description="The monitor cancels, then ends, what the bank's own stuck operations do in PostgreSQL."

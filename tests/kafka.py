@@ -40,6 +40,9 @@ class RunningBroker:
     def start(self) -> None:
         """Returns when it answers."""
         self.begin()
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
         wait_for(self._broker.answers, READY_WITHIN)
 
     def begin(self) -> None:

@@ -3,7 +3,7 @@
 They are written with the events, so this is for repair, after something outside of bankes has changed them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +16,20 @@ from accounts.models import Account, Reversal
 from eventstore.appending import lock_heads
 from eventstore.events import StoredEvent
 from eventstore.models import Stream
-from eventstore.projections import Report
+from eventstore.projections import Orphans, Report
 from eventstore.projections.base import Inline, Progress
 from eventstore.store import read_stream
 
 BATCH = 200
+ORPHANS = (
+    Orphans("accounts", "id", "NOT EXISTS (SELECT FROM streams s WHERE s.aggregate_id = t.id)"),
+    Orphans(
+        "reversals",
+        "transaction_id",
+        "NOT EXISTS (SELECT FROM events e WHERE e.command_id = t.reversed_by AND e.event_type = 'PostingReversed')",
+    ),
+)
+"""Rows that no stream accounts for."""
 
 
 def account_row(state: State, first: StoredEvent, last: StoredEvent) -> dict[str, Any]:
@@ -60,6 +69,9 @@ class AccountsInline(Inline):
             repaired = _mend_accounts([row]) + _mend_reversals(reversals)
             transaction.set_rollback(dry_run)
         return repaired
+
+    def orphans(self) -> Sequence[Orphans]:
+        return ORPHANS
 
 
 def _stream_ids() -> Iterator[list[UUID]]:
@@ -107,12 +119,9 @@ def _mend_reversals(expected: Iterable[tuple[UUID, UUID]]) -> int:
 
 
 def _remove_strangers() -> int:
-    """Rows that no stream accounts for."""
+    removed = 0
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM accounts a WHERE NOT EXISTS (SELECT FROM streams s WHERE s.aggregate_id = a.id)")
-        strangers = cursor.rowcount
-        cursor.execute(
-            "DELETE FROM reversals r WHERE NOT EXISTS"
-            " (SELECT FROM events e WHERE e.command_id = r.reversed_by AND e.event_type = 'PostingReversed')"
-        )
-        return int(strangers + cursor.rowcount)
+        for orphans in ORPHANS:
+            cursor.execute(f"DELETE FROM {orphans.table} t WHERE {orphans.where}")
+            removed += cursor.rowcount
+    return removed

@@ -1,5 +1,6 @@
 """Balances at the end of each day (UTC, by the moment of recording) on which money moved."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -9,7 +10,7 @@ from accounts.domain.events import POSTING_TYPES, Posting
 from accounts.projections.rows import OTHER_TYPES
 from eventstore.events import StoredEvent
 from eventstore.models import Event
-from eventstore.projections import Projection, Slice
+from eventstore.projections import Orphans, Projection, Slice
 
 
 @dataclass(slots=True)
@@ -97,6 +98,14 @@ class DailyBalances(Projection[Days]):
                 ),
             ],
         )
+
+    def orphans(self) -> Sequence[Orphans]:
+        """A day bears the version of its last posting."""
+        events = (
+            "SELECT FROM events e WHERE e.aggregate_id = t.account_id AND e.version = t.version"
+            " AND (e.timestamp AT TIME ZONE 'UTC')::date = t.day"
+        )
+        return (Orphans("daily_balances", "id", f"NOT EXISTS ({events})"),)
 
     def slice_of(self, aggregate_id: UUID, from_version: int) -> Slice | None:
         """Whole days: replaying begins with the first event of the day."""

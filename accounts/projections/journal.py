@@ -1,12 +1,13 @@
 """The journal: every transaction sums to zero per currency."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from accounts.domain.events import POSTING_TYPES
 from accounts.projections.rows import OTHER_TYPES, JournalRow, insert_rows, journal_rows
 from eventstore.events import StoredEvent
-from eventstore.projections import Projection, Slice
+from eventstore.projections import Orphans, Projection, Slice
 
 Rows = list[JournalRow]
 
@@ -43,6 +44,11 @@ class Journal(Projection[Rows]):
             " WHERE e.aggregate_id = %s AND e.version >= %s)"
         )
         return Slice("journal_lines", where, (aggregate_id, from_version), from_version)
+
+    def orphans(self) -> Sequence[Orphans]:
+        """Lines are numbered by the position of their event, each side of it."""
+        events = "SELECT FROM events e WHERE e.position = t.id / 2 AND e.command_id = t.transaction_id"
+        return (Orphans("journal_lines", "id", f"NOT EXISTS ({events})"),)
 
     def beyond(self, position: int) -> dict[str, str]:
         return {"journal_lines": f"id > {2 * position + 1:d}"}

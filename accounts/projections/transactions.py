@@ -1,12 +1,13 @@
 """Statement lines: one row a posting."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from accounts.domain.events import POSTING_TYPES
 from accounts.projections.rows import OTHER_TYPES, TransactionRow, insert_rows, transaction_rows
 from eventstore.events import StoredEvent
-from eventstore.projections import Projection, Slice
+from eventstore.projections import Orphans, Projection, Slice
 
 Rows = list[TransactionRow]
 
@@ -41,6 +42,13 @@ class Transactions(Projection[Rows]):
     def slice_of(self, aggregate_id: UUID, from_version: int) -> Slice:
         where = "account_id = %s AND version >= %s"
         return Slice("transactions", where, (aggregate_id, from_version), from_version)
+
+    def orphans(self) -> Sequence[Orphans]:
+        events = (
+            "SELECT FROM events e"
+            " WHERE e.position = t.position AND e.aggregate_id = t.account_id AND e.version = t.version"
+        )
+        return (Orphans("transactions", "position", f"NOT EXISTS ({events})"),)
 
     def beyond(self, position: int) -> dict[str, str]:
         return {"transactions": f"position > {position:d}"}

@@ -8,7 +8,7 @@ from psycopg.rows import args_row
 from eventstore import feed
 from eventstore.kafka.messages import ROW, Row
 
-BATCH = 5000
+BATCH = 2000
 """Most events that are read at once."""
 
 
@@ -30,7 +30,7 @@ class Reader:
         return rows, reached
 
     def close(self) -> None:
-        self._pool.submit(connection.close)
+        self._pool.submit(lambda: connection.close())  # the thread's own: the name means another in each thread
         self._pool.shutdown(wait=True)
 
     @staticmethod

@@ -17,7 +17,7 @@ from ops.timeouts.attempts import Outcome, outcome_of, record
 
 log = structlog.get_logger(__name__)
 
-WINDOW = 4
+WINDOW = 20
 """Most batches that are sent before all of them are confirmed. (To hear of each message by itself would let the next
 batch begin earlier, and costs more than that gains: a third of the relay's time.)"""
 CONFIRMATION_POLL = 0.002

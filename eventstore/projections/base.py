@@ -1,7 +1,7 @@
 """What a projection is, and which there are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -37,6 +37,16 @@ class Slice:
     from_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Rows of `table` that no event accounts for: those that meet `where`, in which the table is `t`. `key` is one
+    column, by an index on which the table can be gone through some rows at a time."""
+
+    table: str
+    key: str
+    where: str
+
+
 class Inline(ABC):
     """A read model that is written with the events, and mended in place."""
 
@@ -48,6 +58,10 @@ class Inline(ABC):
     @abstractmethod
     def replay(self, aggregate_id: UUID, *, dry_run: bool) -> int:
         """Mends what follows from one stream; returns how many rows were wrong."""
+
+    def orphans(self) -> Sequence[Orphans]:
+        """How rows are told that no event accounts for."""
+        return ()
 
 
 class Projection(ABC, Generic[Batch]):
@@ -112,6 +126,10 @@ class Projection(ABC, Generic[Batch]):
         """For each table, the condition of the rows that follow from events after a position; empty where there is
         none, and the projection cannot be wound back."""
         return {}
+
+    def orphans(self) -> Sequence[Orphans]:
+        """How rows are told that no event accounts for."""
+        return ()
 
 
 _registered: dict[str, Projection[Any] | Inline] = {}

@@ -1,11 +1,12 @@
 """Takes a snapshot of a stream every SNAPSHOT_EVERY events, behind the feed, off the way of a command."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from eventstore import snapshots
 from eventstore.events import StoredEvent
-from eventstore.projections.base import Projection
+from eventstore.projections.base import Orphans, Projection
 from eventstore.registry import known_event_types
 from eventstore.store import load
 from ops.conf import get_settings
@@ -27,6 +28,10 @@ class Snapshots(Projection[Due]):
     @property
     def handles(self) -> frozenset[str]:  # type: ignore[override]
         return known_event_types()
+
+    def orphans(self) -> Sequence[Orphans]:
+        events = "SELECT FROM events e WHERE e.aggregate_id = t.aggregate_id AND e.version = t.version"
+        return (Orphans("snapshots", "aggregate_id", f"NOT EXISTS ({events})"),)
 
     def new_batch(self) -> Due:
         return {}

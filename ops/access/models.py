@@ -9,7 +9,10 @@ class OperationsAccess(models.Model):
     class Meta:
         managed = False
         default_permissions = ()
+        verbose_name = verbose_name_plural = "operations"
         permissions = [
             ("view_operations", "Can see health, metrics, configuration and what is in hand"),
             ("run_cleanup", "Can run the cleanup"),
+            ("end_sessions", "Can cancel statements and end sessions of the bank in PostgreSQL"),
+            ("reset_pool", "Can reset the pools"),
         ]

@@ -43,4 +43,6 @@ class IsStaffOrApiClient(BasePermission):
 
 VIEW_OPERATIONS = "ops.view_operations"
 RUN_CLEANUP = "ops.run_cleanup"
+END_SESSIONS = "ops.end_sessions"
+RESET_POOL = "ops.reset_pool"
 """Of staff: see `ops.access.models`."""

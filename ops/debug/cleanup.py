@@ -1,9 +1,30 @@
-"""The cleanup that POST /debug/cleanup runs: a floor above knows what may go, and registers it."""
+"""The cleanup that POST /debug/cleanup, the admin and `manage.py cleanup` run: a floor above knows what may go, and
+registers it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-Cleanup = Callable[[bool], dict[str, int]]
-"""Called with `dry_run`; returns how many rows of each kind were removed, or would be."""
+
+@dataclass(slots=True)
+class CleanedUp:
+    """Rows of each kind that were removed, or would be; and what was not gone through to the end in the time that
+    there was: the next cleanup does, or one that has more time."""
+
+    removed: dict[str, int] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+
+    def in_words(self) -> list[str]:
+        """A line for each kind, for people."""
+        lines = [f"{rows} {kind.replace('_', ' ')}" for kind, rows in self.removed.items()]
+        if self.unfinished:
+            lines.append(
+                f"Not gone through to the end: {', '.join(self.unfinished)}. manage.py cleanup takes its time."
+            )
+        return lines
+
+
+Cleanup = Callable[[bool], CleanedUp]
+"""Called with `dry_run`."""
 
 _registered: list[Cleanup] = []
 
@@ -12,6 +33,11 @@ def register_cleanup(cleanup: Cleanup) -> None:
     _registered.append(cleanup)
 
 
-def clean_up(*, dry_run: bool) -> dict[str, int]:
+def clean_up(*, dry_run: bool) -> CleanedUp:
     """Runs what is registered, in order."""
-    return {kind: rows for cleanup in _registered for kind, rows in cleanup(dry_run).items()}
+    done = CleanedUp()
+    for cleanup in _registered:
+        part = cleanup(dry_run)
+        done.removed |= part.removed
+        done.unfinished += part.unfinished
+    return done

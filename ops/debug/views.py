@@ -46,16 +46,18 @@ def cleanup(request: HttpRequest) -> HttpResponse:
         return problem(request, 400, "validation_failed", f"dry_run is {asked[:20]!r}: it must be true or false.")
     dry_run = FLAGS[asked]
     with within(CLEANUP_WITHIN):
-        removed = clean_up(dry_run=dry_run)
+        done = clean_up(dry_run=dry_run)
     record(
         request,
         action="cleanup_dry_run" if dry_run else "cleanup",
         subject="installation",
         reason=(request.GET.get("reason") or request.POST.get("reason") or "asked for by POST /debug/cleanup")[:500],
-        detail=removed,
+        detail=done.removed | {"unfinished": done.unfinished},
         actor=request.META["ops.actor"],
     )
-    return JsonResponse(_dated({"dry_run": dry_run, "removed": removed, "total": sum(removed.values())}))
+    total = sum(done.removed.values())
+    answer = {"dry_run": dry_run, "removed": done.removed, "total": total, "unfinished": done.unfinished}
+    return JsonResponse(_dated(answer))
 
 
 def _dated(body: dict[str, object]) -> dict[str, object]:

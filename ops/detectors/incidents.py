@@ -5,6 +5,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
 from ops.detectors.findings import Finding
 from ops.detectors.models import Incident
@@ -52,8 +53,19 @@ def note_resolution(kind: str, subject: str, what: str) -> None:
     Incident.objects.filter(kind=kind, subject=subject, ended_at=None).update(resolution=what[:200])
 
 
-def prune() -> int:
-    """Removes ended incidents beyond `KEPT`; returns how many."""
-    oldest = Incident.objects.exclude(ended_at=None).order_by("-id").values_list("id", flat=True)[KEPT : KEPT + 1]
-    last = next(iter(oldest), None)
-    return 0 if last is None else Incident.objects.filter(id__lte=last).exclude(ended_at=None).delete()[0]
+def prune(limit: int = 10_000) -> int:
+    """Removes ended incidents beyond `KEPT`, at most `limit`; returns how many."""
+    ids = list(_superfluous().values_list("id", flat=True)[:limit])
+    return Incident.objects.filter(id__in=ids).delete()[0]
+
+
+def superfluous(limit: int) -> int:
+    """How many `prune` would remove, counted up to `limit`."""
+    return _superfluous()[:limit].count()
+
+
+def _superfluous() -> QuerySet[Incident]:
+    """Newest first: those that come after the `KEPT` newest."""
+    ended = Incident.objects.exclude(ended_at=None).order_by("-id")
+    oldest_kept = ended.values_list("id", flat=True)[KEPT - 1 : KEPT].first() if KEPT else None
+    return ended.filter(id__lt=oldest_kept) if oldest_kept is not None else ended.none()

@@ -14,8 +14,9 @@ from psycopg.rows import dict_row
 from ops.breaker import CircuitBreaker, CircuitOpen
 from ops.conf import get_settings
 from ops.process import application_name
-from ops.timeouts import within
+from ops.timeouts import time_left, within
 from ops.timeouts.connection import connect
+from ops.timeouts.deadline import is_over
 
 WITHIN = 2.0
 """Seconds."""
@@ -52,9 +53,11 @@ class Eye:
             raise CannotLook(f"PostgreSQL cannot be looked into: {error}") from error
 
     def _ask(self, query: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-        if not self._lock.acquire(timeout=WITHIN):
+        if not self._lock.acquire(timeout=time_left(WITHIN)):
             raise TimeoutError("another look is still under way")
         try:
+            if is_over():
+                raise TimeoutError("the caller's time is up")
             with within(WITHIN):
                 return self._connected().execute(query, parameters).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError):

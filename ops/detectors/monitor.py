@@ -142,7 +142,7 @@ class Monitor:
                 threshold=counts["threshold"],
                 unit=f"in {counts['window_seconds']} seconds",
                 reason=f"{counts['deadlock_count']} deadlocks within {counts['window_seconds']} s.",
-                **counts,
+                **{name: count for name, count in counts.items() if name != "threshold"},
             )
         ]
 

@@ -19,6 +19,7 @@ from ops.embedded.servers import Servers
 from ops.embedded.supervisor import StopRequest, Supervisor
 
 RUNNING = VAR / "running.json"
+PROCESSES = VAR / "run"
 METRICS = VAR / "prometheus"
 WEB_STOP_BY, WORKERS_STOP_BY = 10.4, 12.4
 """Seconds; gunicorn itself gives requests in flight 10 s (bankes/gunicorn.py)."""
@@ -49,8 +50,9 @@ def run(stop: StopRequest) -> None:
             "with another PORT."
         )
     with lock:
-        register = Register(VAR / "run")
+        register = Register(PROCESSES)
         end(register.leftovers())
+        register.take_restarts()  # asked of a launcher that is gone
         ports.check_web_port(host, port)
         log = Log(sys.stdout)
         try:

@@ -16,10 +16,11 @@ python3 -m ops.embedded COMMAND
   test [-- ARGUMENT...]  run pytest against throw-away servers
   shell -- COMMAND...    run a command against throw-away servers
   manage [ARGUMENT...]   run manage.py against the bank that runs in this checkout
+  restart SERVICE        restart one process of the bank that runs in this checkout, in order
   venv                   only prepare .venv, with the developer's tools"""
 
 TOOLS = ("base", "dev")
-LOCKS = {"run": ("base",), "manage": ("base",), "test": TOOLS, "shell": TOOLS, "venv": TOOLS}
+LOCKS = {"run": ("base",), "manage": ("base",), "restart": ("base",), "test": TOOLS, "shell": TOOLS, "venv": TOOLS}
 """Which of the lock files in requirements/ each command needs."""
 
 
@@ -60,6 +61,9 @@ def _second_stage(command: str, rest: list[str]) -> int:
         return 0
     if command == "manage":
         running.manage(rest)
+    if command == "restart":
+        running.restart(rest)
+        return 0
     stop = StopRequest()
     stop.install()
     if command == "run":

@@ -15,12 +15,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from ops.embedded.errors import DISK_FULL
-from ops.embedded.layout import ROOT, make_directory
+from ops.embedded.layout import ROOT, make_directory, write_private
 from ops.embedded.log import LONGEST_LINE, Log
 
 WRAPPER = Path(__file__).with_name("child.py")
 KEPT_LINES = 20
 PR_SET_CHILD_SUBREAPER = 36
+RESTART = ".restart"
 
 
 class Account(StrEnum):
@@ -139,15 +140,36 @@ class Register:
         (self._directory / f"{name}.pid").unlink(missing_ok=True)
 
     def leftovers(self) -> dict[str, int]:
-        """Name and process id of each noted process that still runs."""
-        found = {}
-        for path in sorted(self._directory.glob("*.pid")):
-            pid, _, started = path.read_text(encoding="ascii").strip().partition(" ")
-            if pid.isdigit() and started and started == start_time(int(pid)):
-                found[path.stem] = int(pid)
-            else:
+        """Name and process id of each noted process that still runs; notes of others are removed."""
+        found = self.running()
+        for path in self._directory.glob("*.pid"):
+            if path.stem not in found:
                 path.unlink()
         return found
+
+    def running(self) -> dict[str, int]:
+        """Name and process id of each noted process that runs."""
+        found = {}
+        for path in sorted(self._directory.glob("*.pid")):
+            try:
+                pid, _, started = path.read_text(encoding="ascii").strip().partition(" ")
+            except FileNotFoundError:  # it was stopped meanwhile
+                continue
+            if pid.isdigit() and started and started == start_time(int(pid)):
+                found[path.stem] = int(pid)
+        return found
+
+    def ask_to_restart(self, name: str) -> None:
+        """Leaves a request for the launcher that owns the process."""
+        write_private(self._directory / f"{name}{RESTART}", "")
+
+    def take_restarts(self) -> list[str]:
+        """Names asked for since the last call: each request is taken once."""
+        taken = []
+        for path in sorted(self._directory.glob(f"*{RESTART}")):
+            path.unlink(missing_ok=True)
+            taken.append(path.stem)
+        return taken
 
 
 def adopt_orphans() -> None:

@@ -1,17 +1,24 @@
-"""`make manage`: one of Django's commands against the bank that runs in this checkout."""
+"""`make manage` and `make restart`: one of Django's commands against the bank that runs in this checkout, and one of
+its services anew."""
 
 import os
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
 from ops.embedded import environment, layout
-from ops.embedded.bank import RUNNING, external_owner
+from ops.embedded.bank import PROCESSES, RUNNING, external_owner
 from ops.embedded.environment import Addresses
 from ops.embedded.errors import Refusal
 from ops.embedded.layout import PYTHON, VAR
+from ops.embedded.processes import Register
 from ops.embedded.secrets import load_or_generate
 
 OWNERS_COMMANDS = ("migrate", "sqlmigrate", "showmigrations")
+RESTARTED_WITHIN = 40.0
+"""Seconds: the longest that a child is given to end, and to begin."""
+SETTLED_AFTER = 1.0
+"""Seconds that the new process has to live, to be called restarted."""
 
 
 def manage(arguments: Sequence[str]) -> NoReturn:
@@ -32,11 +39,46 @@ def manage(arguments: Sequence[str]) -> NoReturn:
     os.execve(PYTHON, [str(PYTHON), "manage.py", *arguments], prepared)  # noqa: S606 - nothing is left to do here
 
 
-def _running_addresses() -> tuple[Addresses, dict[str, str]]:
+def restart(names: Sequence[str]) -> None:
+    """Has the launcher end one process in order (what it has in hand is finished or rolled back) and start another
+    in its place; the rest of the bank goes on.
+
+    Raises:
+        Refusal: there is no such process, or no new one in time.
+    """
+    _require_running()
+    register = Register(PROCESSES)
+    before = register.running()
+    name = names[0] if len(names) == 1 else ""
+    if name not in before:
+        raise Refusal(f"Name one service to restart, such as restart relay. Running are: {', '.join(before)}.")
+    register.ask_to_restart(name)
+    pid = _successor(register, name, before[name])
+    print(f"{name} was restarted: process {pid} has taken the place of {before[name]}.")
+
+
+def _successor(register: Register, name: str, old: int) -> int:
+    """The process id of the new one, once it has lived for a moment."""
+    deadline, seen, since = time.monotonic() + RESTARTED_WITHIN, old, 0.0
+    while time.monotonic() < deadline:
+        pid = register.running().get(name, old)
+        if pid != seen:
+            seen, since = pid, time.monotonic()
+        if seen != old and time.monotonic() - since > SETTLED_AFTER:
+            return seen
+        time.sleep(0.05)
+    raise Refusal(f"{name} was not restarted within {RESTARTED_WITHIN:.0f} seconds: look at what make run says.")
+
+
+def _require_running() -> None:
     lock = layout.try_lock(layout.make_directory(VAR) / "run.lock")
     if lock is not None:
         lock.close()
         raise Refusal("The bank does not run in this checkout: start it with make run in another terminal first.")
+
+
+def _running_addresses() -> tuple[Addresses, dict[str, str]]:
+    _require_running()
     known = layout.read_json(RUNNING)
     if not known:
         raise Refusal("The bank is still starting: try again when it has printed its address.")

@@ -1,4 +1,5 @@
-"""Keeps children running, restarts those that die, and stops all of them in order within a bounded time."""
+"""Keeps children running, restarts those that die or that somebody asks to have restarted, and stops all of them in
+order within a bounded time."""
 
 import signal
 import time
@@ -50,12 +51,14 @@ class Patience:
 
 @dataclass
 class _Seat:
-    """One child's place: who sits in it, how often it died quickly in a row, when it is filled again, and
-    until when a full disk is not mentioned again (both by the monotonic clock)."""
+    """One child's place: who sits in it, how often it died quickly in a row, when it is filled again, by when the
+    child has to have ended that was told to, for a new one, and until when a full disk is not mentioned again (all
+    by the monotonic clock)."""
 
     child: Child
     deaths: int = 0
     restart_at: float | None = None
+    end_by: float | None = None
     quiet_until: float = 0.0
 
 
@@ -101,12 +104,15 @@ class Supervisor:
             time.sleep(TICK)
 
     def watch(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Restart what dies, until a signal comes, nobody reads the log any more, or `until` holds.
+        """Restart what dies and what the register asks for, until a signal comes, nobody reads the log any more, or
+        `until` holds.
 
         Raises:
             Refusal: a child died too often in a row.
         """
         while not (self._stop.received or self._log.reader_is_gone or until()):
+            for name in self._register.take_restarts() if self._register else ():
+                self._begin_restart(name)
             for seat in self._seats.values():
                 self._look_at(seat)
             time.sleep(TICK)
@@ -127,6 +133,9 @@ class Supervisor:
 
     def _look_at(self, seat: _Seat) -> None:
         child = seat.child
+        if seat.end_by is not None:
+            self._go_on_restarting(seat, seat.end_by)
+            return
         if child.running:
             self._tell_of_full_disk(seat)
             return
@@ -135,6 +144,24 @@ class Supervisor:
         elif time.monotonic() >= seat.restart_at:
             seat.child = self._spawn(child.spec)
             seat.restart_at = None
+
+    def _begin_restart(self, name: str) -> None:
+        """Has one child end in its own good time, which is that of a stop; meanwhile the others are looked after."""
+        seat = self._seats.get(name)
+        if seat is None or seat.end_by is not None:
+            return
+        child = seat.child
+        self._log.line("launcher", f"restarting {name}, as asked")
+        child.tell(child.spec.stop_signal)
+        seat.end_by, seat.restart_at, seat.deaths = time.monotonic() + child.spec.stop_by, None, 0
+
+    def _go_on_restarting(self, seat: _Seat, end_by: float) -> None:
+        child = seat.child
+        if child.running and time.monotonic() < end_by:
+            return
+        self._send_last_resorts(child)
+        child.kill_group()
+        seat.child, seat.end_by = self._spawn(child.spec), None
 
     def _tell_of_full_disk(self, seat: _Seat) -> None:
         """A server that is refused space goes on and fails requests, so the person is told, once a minute."""
@@ -167,14 +194,17 @@ class Supervisor:
                 child.tell(child.spec.stop_signal)
         _wait_for(group, deadline)
         for child in group:
-            for number in child.spec.last_resorts:
-                if child.running:
-                    self._log.line("launcher", f"{child.spec.name} did not stop in time: {number.name}")
-                    child.kill_group(number)
-                    _wait_for([child], time.monotonic() + LAST_RESORT_PAUSE)
+            self._send_last_resorts(child)
             child.kill_group()
             if self._register:
                 self._register.forget(child.spec.name)
+
+    def _send_last_resorts(self, child: Child) -> None:
+        for number in child.spec.last_resorts:
+            if child.running:
+                self._log.line("launcher", f"{child.spec.name} did not stop in time: {number.name}")
+                child.kill_group(number)
+                _wait_for([child], time.monotonic() + LAST_RESORT_PAUSE)
 
     def _farewell(self, child: Child, what: str) -> Refusal:
         lines = child.last_words()

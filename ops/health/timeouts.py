@@ -54,6 +54,7 @@ SETTINGS = {
     "cache": "cache_operation_timeout",
     "kafka": "kafka_operation_timeout",
     "redis": "redis_operation_timeout",
+    "projection": "batch_processing_timeout",
     "batch": "batch_processing_timeout",
     "health": "health_check_timeout",
 }

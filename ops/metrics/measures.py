@@ -78,14 +78,14 @@ MEASURES = (
     ),
     Measure(
         "deadlock_count",
-        "Deadlocks in the last 5 minutes, so that it falls again.",
+        "Deadlocks within DEADLOCK_WINDOW, so that it falls again.",
         "deadlocks",
         value("deadlock_count"),
     ),
     Measure("blocked_sessions", "Sessions that wait for another's lock.", "deadlocks", value("waiting_sessions")),
     Measure(
         "version_conflicts",
-        "Optimistic concurrency conflicts in the last 5 minutes.",
+        "Optimistic concurrency conflicts within DEADLOCK_WINDOW.",
         "deadlocks",
         value("version_conflicts"),
     ),

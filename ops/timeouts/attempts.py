@@ -16,9 +16,11 @@ from psycopg_pool import PoolTimeout
 
 from ops import board
 
-Component = Literal["database", "cache", "kafka", "redis", "batch", "health"]
+Component = Literal["database", "cache", "kafka", "redis", "batch", "projection", "health"]
 Outcome = Literal["ok", "timeout", "error"]
-COMPONENTS: tuple[Component, ...] = ("database", "cache", "kafka", "redis", "batch", "health")
+COMPONENTS: tuple[Component, ...] = ("database", "cache", "kafka", "redis", "batch", "projection", "health")
+"""A batch is one of commands. Batches of events into read models, of which there are several for each command, are
+counted apart: they would hide that every other command times out."""
 WINDOW = 60
 """Seconds over which rates are taken."""
 

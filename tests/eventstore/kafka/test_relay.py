@@ -7,13 +7,14 @@ import orjson
 import psycopg
 import pytest
 from confluent_kafka.admin import NewTopic
-from django.db import connections
+from django.db import connection, connections
 
 from eventstore import feed
 from eventstore.errors import BrokenHistory
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.kafka import clients, lease
 from eventstore.kafka.relay import Relay
+from eventstore.kafka.term import Term
 from eventstore.models import Event
 from eventstore.store import append
 from ops.conf import get_settings
@@ -134,6 +135,27 @@ def test_a_topic_with_another_number_of_partitions_is_refused(kafka: Kafka) -> N
 
     with pytest.raises(BrokenHistory, match="3 partitions"):
         Relay().run(threading.Event())
+
+
+def test_relays_that_come_and_go_keep_no_connection(kafka: Kafka, bank: Bank) -> None:
+    """Each failure begins a new term: a connection lost with each would end in an empty pool."""
+
+    def in_use() -> int:
+        stats = connection.pool.get_stats()
+        return int(stats["pool_size"] - stats["pool_available"])
+
+    some_history(bank)
+    kafka.make_topics()
+    shards, before = get_settings().shard_count, in_use()
+    for _ in range(3):
+        taken = lease.take(get_settings().kafka_topic, "test", shards)
+        assert taken is not None
+        with Term(taken, shards) as term:
+            while term.step():
+                pass
+        lease.give_back(taken)
+    assert is_relayed()
+    wait_for(lambda: in_use() <= before, 5)
 
 
 def test_an_event_too_large_for_a_message_does_not_stop_the_relay(

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.utils import ProgrammingError
 from django.utils import timezone
 
+from ops import board
 from ops.board import facts
 from ops.conf import get_settings
 from ops.detectors import incidents
@@ -55,6 +56,19 @@ def test_an_incident_begins_lasts_and_ends_with_what_it_is_about(bank: Bank) -> 
     assert lasting.began_at == begun.began_at < lasting.last_seen_at
     assert ended.ended_at is not None
     assert Incident.objects.count() == 1
+
+
+def test_many_deadlocks_are_an_incident_that_ends_when_they_are_past(bank: Bank) -> None:
+    with configured(deadlock_window=5):
+        board.count("deadlocks", 6)
+        monitor = Monitor()
+        monitor.look()
+        [incident] = open_incidents("deadlocks")
+        assert incident.detail["measured"] >= 6
+        assert incident.detail["threshold"] == 5
+        assert "deadlocks within 5 s" in incident.reason
+        wait_until(lambda: not monitor.look())
+    assert not open_incidents("deadlocks")
 
 
 def test_incidents_of_what_was_not_looked_at_do_not_end(bank: Bank) -> None:
