@@ -19,9 +19,10 @@ WAITING = 2
 """Customers who want the account that is sat on."""
 PAIRS = 8
 """Deadlocks; more than 5 within DEADLOCK_WINDOW are too many."""
-HEAD_START = 0.5
-"""Seconds that the bank's command gets to wait for the second account, before the session wants the first: less than
-PostgreSQL's deadlock_timeout (1 s), so that it is the bank's command that finds the deadlock and is broken off."""
+IS_WAITED_FOR = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+ARRIVES_WITHIN = 10.0
+"""Seconds until the transfer must wait for the script. Whoever has waited for a second then (deadlock_timeout) looks
+for a deadlock, and is broken off: the transfer, since it began first."""
 
 
 class BlockedStream(Part):
@@ -74,7 +75,9 @@ class RealDeadlocks(Part):
             script.execute(LOCK, (second,))
             paying = threading.Thread(target=transfer, args=(self.scene.customers, first, second), daemon=True)
             paying.start()
-            time.sleep(HEAD_START)
+            deadline = time.monotonic() + ARRIVES_WITHIN
+            while not _is_waited_for(script) and time.monotonic() < deadline:
+                time.sleep(0.05)
             with suppress(psycopg.errors.DeadlockDetected):
                 script.execute(LOCK, (first,))
         paying.join(60)
@@ -93,3 +96,8 @@ class RealDeadlocks(Part):
 
     def cured_within(self) -> float:
         return get_settings().deadlock_window + 60.0
+
+
+def _is_waited_for(script: psycopg.Connection[Any]) -> bool:
+    row = script.execute(IS_WAITED_FOR).fetchone()
+    return bool(row and row[0])

@@ -116,13 +116,13 @@ def test_a_projection_batch_is_one(bank: Bank, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_management_command_is_one(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Any]] = []
-    cleanup = command.cleanup
+    cleanup = command.clean_up
 
     def look_and_clean_up(*args: Any, **options: Any) -> Any:
         seen.extend(active())
         return cleanup(*args, **options)
 
-    monkeypatch.setattr(command, "cleanup", look_and_clean_up)
+    monkeypatch.setattr(command, "clean_up", look_and_clean_up)
     call_command("cleanup")
     assert [(op["kind"], op["name"], op["deadline"]) for op in seen] == [("job", "cleanup", None)]
     assert active() == []
