@@ -6,6 +6,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 
+from ops.access.permissions import VIEW_OPERATIONS
+
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Bank",
@@ -29,6 +31,14 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Running",
+        (
+            ("Operations", "monitor_heart", "ops.operationsaccess"),
+            ("Incidents", "warning", "ops.incident"),
+            ("Resolutions", "gavel", "ops.resolution"),
+        ),
+    ),
+    (
         "Administration",
         (
             ("API clients", "hub", "ops.apiclient"),
@@ -42,11 +52,14 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
 )
 """Title, icon and model of each entry; who may view the model sees the entry."""
+VIEWED_BY = {"ops.operationsaccess": VIEW_OPERATIONS}
+"""The permission to view, where it is not the model's own."""
 
 
 def may_view(model: str) -> Callable[[HttpRequest], bool]:
     app, name = model.split(".")
-    return lambda request: bool(request.user.has_perm(f"{app}.view_{name}"))
+    permission = VIEWED_BY.get(model, f"{app}.view_{name}")
+    return lambda request: bool(request.user.has_perm(permission))
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

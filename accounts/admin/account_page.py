@@ -12,6 +12,7 @@ from accounts.admin.timeline import timeline_entry
 from accounts.domain.account import Status
 from accounts.models import Account, Transaction
 from eventstore.admin.events import BY_VERSION
+from eventstore.admin.repairs import repairs_of
 from eventstore.models import Event
 from ops.admin.keyset import BadCursor, read_page
 from ops.admin.lists import Column
@@ -47,6 +48,7 @@ def account_context(request: HttpRequest, account: Account) -> dict[str, Any]:
         "figures": balances(account),
         "facts": facts(request, account),
         "commands": allowed_commands(request, account),
+        "repairs": repairs_of(request, account.pk),
         "timeline": [timeline_entry(event, account.currency, linked=may_see_events) for event in page.rows],
         "statement_headings": STATEMENT_COLUMNS,
         "statement": [

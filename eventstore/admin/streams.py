@@ -1,15 +1,21 @@
 """Where each stream ends."""
 
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 
 from eventstore.admin.links import aggregate_link
+from eventstore.admin.repairs import REPAIRS, RecoverStream, ReplayStream, repairs_of
 from eventstore.models import Stream
+from ops.admin.audited import require_permission
 from ops.admin.keyset import BY_ID, Keyset
 from ops.admin.lists import Column, Filters, KeysetAdmin, id_filter
+from ops.admin.procedure import run
 from ops.html import link, page_of, when
 
 
@@ -25,6 +31,7 @@ class StreamFilters(Filters):
 class StreamAdmin(KeysetAdmin):
     about = "The head of each stream: how many events it has, and the hash that the next one is chained to."
     when_empty = "Each account that is opened starts a stream."
+    object_template = "ops/managed.html"
     keyset = BY_ID
     filters = StreamFilters
     deferred = ("head_hash",)
@@ -34,6 +41,26 @@ class StreamAdmin(KeysetAdmin):
         Column("Version", lambda stream: stream.version, numeric=True),
         Column("Last event (UTC)", lambda stream: when(stream.last_timestamp)),
     )
+
+    def more_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path(f"<uuid:stream_id>/{name}/", view(self._view_of(procedure)), name=f"eventstore_stream_{name}")
+            for name, procedure in REPAIRS.items()
+        ]
+
+    def _view_of(self, procedure: type[ReplayStream | RecoverStream]) -> Callable[..., HttpResponse]:
+        def repair(request: HttpRequest, stream_id: UUID) -> HttpResponse:
+            require_permission(request, procedure.permission, procedure.action, f"stream:{stream_id}")
+            stream = self.get_queryset(request).filter(pk=stream_id).first()
+            if stream is None:
+                raise Http404(f"There is no stream {stream_id}.")
+            return run(self, request, procedure(stream), back=page_of("eventstore.stream", stream_id))
+
+        return repair
+
+    def object_context(self, request: HttpRequest, obj: Stream) -> dict[str, Any]:
+        return {**super().object_context(request, obj), "tools": repairs_of(request, obj.pk)}
 
     def object_fields(self, obj: Model) -> list[tuple[str, object]]:
         assert isinstance(obj, Stream)

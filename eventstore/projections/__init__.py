@@ -4,6 +4,16 @@ A projection's rows and its checkpoints move in one transaction; an event at or 
 skipped. So a crash, a restart or a second runner neither loses nor repeats anything.
 """
 
-from eventstore.projections.base import Inline, Orphans, Projection, Report, Slice, all_read_models, get, register, registered
+from eventstore.projections.base import (
+    Inline,
+    Orphans,
+    Projection,
+    Report,
+    Slice,
+    all_read_models,
+    get,
+    register,
+    registered,
+)
 
 __all__ = ["Inline", "Orphans", "Projection", "Report", "Slice", "all_read_models", "get", "register", "registered"]

@@ -25,6 +25,7 @@ HOW = [
     ("cancel", "Cancel the statement under way, and leave the session"),
     ("terminate", "End the session: its transaction is rolled back"),
 ]
+ACTS: dict[Action, str] = {"cancel": "Cancel the statement of session", "terminate": "End session"}
 Key = list[Any]
 
 
@@ -61,16 +62,17 @@ class _Ending(Procedure):
         report = []
         for key in chosen:
             session = now.get(tuple(key))
-            outcome = (
-                end(session, action, actor=actor, reason=reason).outcome if session else Resolution.Outcome.GONE
-            )
+            outcome = end(session, action, actor=actor, reason=reason).outcome if session else Resolution.Outcome.GONE
             report.append(f"Session {key[0]}: {Resolution.Outcome(outcome).label.lower()}.")
         return report
 
-    def _plan(self, found: Sequence[Session]) -> Plan:
+    def _plan(self, found: Sequence[Session], action: Action) -> Plan:
         own = [session for session in found if session.own][:MOST_AT_ONCE]
         others = [session for session in found if not session.own]
-        lines = [line + _for_whom(session) for session, line in zip(own, described(own), strict=True)]
+        lines = [
+            f"{ACTS[action]} {line.strip()}{_for_whom(session)}"
+            for session, line in zip(own, described(own), strict=True)
+        ]
         return Plan(lines, [_key(session) for session in own], described(others[:MOST_AT_ONCE]))
 
 
@@ -82,7 +84,7 @@ class EndTransactions(_Ending):
     subject = "installation"
 
     def plan(self, data: dict[str, Any]) -> Plan:
-        return self._plan(transactions_older_than(data["older_than"]))
+        return self._plan(transactions_older_than(data["older_than"]), data["how"])
 
 
 class EndSession(_Ending):
@@ -104,7 +106,7 @@ class EndSession(_Ending):
             raise NotDone(f"There is no session {self.pid} any more.")
         if connection.connection is not None and connection.connection.info.backend_pid == self.pid:
             raise NotDone("That session is the one that this page works with.")
-        return self._plan([session])
+        return self._plan([session], data["how"])
 
 
 class ResetPools(Procedure):

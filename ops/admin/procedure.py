@@ -130,7 +130,9 @@ def _bounded() -> AbstractContextManager[None]:
 def _told(error: Exception, procedure: Procedure) -> str:
     if isinstance(error, NotDone):
         return str(error)
-    return f"It was not finished: {str(error).strip()[:300]}. {procedure.command} does the same from the command line."
+    return (
+        f"It was not finished: {str(error).strip()[:300]}. {procedure.command} does the same from the command line."
+    )
 
 
 def _sign(request: HttpRequest, procedure: Procedure, content: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`python3 -m ops.embedded run | test | shell | manage | restart | venv`: kept readable for a Python that is too old."""
+"""`python3 -m ops.embedded COMMAND` (see `cli`): kept readable for a Python that is too old."""
 
 import sys
 

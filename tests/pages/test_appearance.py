@@ -52,6 +52,10 @@ def test_dark_mode_follows_the_system(bank: Bank, desk: Desk) -> None:
         "eventstore/event/",
         "accounts/transaction/",
         "ops/apikey/issue/",
+        "ops/operationsaccess/",
+        "ops/operationsaccess/end-transactions/",
+        "ops/incident/",
+        "replay",
     ],
 )
 def test_each_page_fits_a_width_of_360_pixels(bank: Bank, desk: Desk, page: str) -> None:
@@ -59,6 +63,7 @@ def test_each_page_fits_a_width_of_360_pixels(bank: Bank, desk: Desk, page: str)
     desk.page.set_viewport_size(NARROW)
     desk.sign_in("supervisor")
     paths = {"account": f"accounts/account/{ann}/change/", "deposit": f"accounts/account/{ann}/deposit/"}
+    paths["replay"] = f"eventstore/stream/{ann}/replay/"
 
     desk.go(f"/admin/{paths.get(page, page)}")
 

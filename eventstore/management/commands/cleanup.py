@@ -11,8 +11,8 @@ from ops.management.working import WorkingCommand
 
 class Command(WorkingCommand):
     help = (
-        "Removes idempotency records, webhook deliveries and sessions past their retention, superseded snapshots, the "
-        "oldest ended incidents, and rows of read models that no event accounts for. Events are never removed."
+        "Removes idempotency records, webhook deliveries and sessions past their retention, superseded snapshots, "
+        "the oldest ended incidents, and rows of read models that no event accounts for. Events are never removed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

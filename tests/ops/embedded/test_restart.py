@@ -139,7 +139,7 @@ def test_a_service_that_does_not_run_is_refused_with_those_that_do(
             supervisor.start(program(name, SLEEP))
         before = checkout.running()
         with pytest.raises(
-            Refusal, match="Name one service to restart, such as restart relay. Running are: relay, web"
+            Refusal, match=r"Name one service to restart, such as restart relay\. Running are: relay, web"
         ):
             running.restart(names)
         assert checkout.running() == before

@@ -1,0 +1,139 @@
+"""`manage.py cleanup`: removes what may go, says how much of each kind, and leaves a record."""
+
+import json
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.utils import timezone
+
+from eventstore import cleanup, projections
+from eventstore.projections import orphans
+from eventstore.projections.runner import catch_up
+from ops.debug.cleanup import clean_up
+from ops.detectors import incidents
+from ops.models import AuditEntry, Incident, Resolution
+from ops.timeouts import within
+from tests.bank import Bank
+from tests.eventstore.commands.test_replay_events import read_models
+from tests.staff import make_staff, signed_in
+
+STRANGER = "01980a2b-6f3e-7c11-9d4a-0f6f3c2b1a55"
+
+
+def copy_of(table: str, **changed: object) -> str:
+    """A statement that adds a row like one of the table's, but for some columns."""
+    return (
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(t) || '{json.dumps(changed)}')).*"
+        f" FROM (SELECT * FROM {table} LIMIT 1) t"
+    )
+
+
+ORPHANS = {
+    "accounts": copy_of("accounts", id=STRANGER),
+    "reversals": f"INSERT INTO reversals (transaction_id, reversed_by) VALUES ('{STRANGER}', '{STRANGER}')",
+    "transactions": copy_of("transactions", position=10**9, version=10**9),
+    "journal_lines": copy_of("journal_lines", id=10**9),
+    "daily_balances": copy_of("daily_balances", id=10**9, day="2001-02-03"),
+    "snapshots": f"INSERT INTO snapshots VALUES ('{STRANGER}', 1, 1, 1, '{{}}', '')",
+}
+
+
+@pytest.fixture
+def history(bank: Bank) -> Bank:
+    ann, bob = bank.open("100.00"), bank.open("50.00")
+    transfer = bank.transfer(ann, bob, "1.00")
+    bank.reverse(transfer.transaction_id)
+    catch_up(projections.registered())
+    return bank
+
+
+def removed(told: str) -> dict[str, int]:
+    lines = [line.split(maxsplit=1) for line in told.splitlines() if line.startswith("  ")]
+    return {kind.replace(" ", "_"): int(rows) for rows, kind in lines if int(rows)}
+
+
+@pytest.mark.parametrize("table", ORPHANS)
+def test_rows_that_no_event_accounts_for_go_and_all_others_stay(
+    history: Bank, sweeper: psycopg.Connection, table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_models()
+    sweeper.execute(ORPHANS[table])
+
+    call_command("cleanup", "--dry-run")
+    told = capsys.readouterr().out
+    assert removed(told) == {f"orphaned_{table}": 1}
+    assert "this was a dry run" in told
+    assert not AuditEntry.objects.exists()
+
+    call_command("cleanup", "--reason", "a restore went wrong")
+    assert removed(capsys.readouterr().out) == {f"orphaned_{table}": 1}
+    assert read_models() == before
+    entry = AuditEntry.objects.get(action="cleanup")
+    assert (entry.reason, entry.detail[f"orphaned_{table}"]) == ("a restore went wrong", 1)
+    call_command("verify_ledger")
+
+
+def test_a_table_is_gone_through_window_by_window(
+    history: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "WINDOW", 2)
+    before = read_models()
+    for number in range(5):
+        sweeper.execute(copy_of("transactions", position=10**9 + number, version=10**9 + number))
+    assert orphans.remove(dry_run=True).rows["transactions"] == 5
+    assert orphans.remove(dry_run=False).rows["transactions"] == 5
+    assert read_models() == before
+
+
+def test_where_time_runs_out_it_says_what_was_not_gone_through(history: Bank, sweeper: psycopg.Connection) -> None:
+    sweeper.execute(ORPHANS["transactions"])
+    with within(orphans.ENOUGH / 2):
+        done = clean_up(dry_run=False)
+    assert done.removed["orphaned_transactions"] == 0
+    assert "transactions" in done.unfinished
+    assert "Not gone through to the end" in done.in_words()[-1]
+    assert clean_up(dry_run=False).removed["orphaned_transactions"] == 1
+
+
+def test_the_hourly_cleanup_leaves_orphans_for_a_person_to_look_at(
+    history: Bank, sweeper: psycopg.Connection
+) -> None:
+    sweeper.execute(ORPHANS["accounts"])
+    cleanup.cleanup()
+    assert orphans.remove(dry_run=True).rows["accounts"] == 1
+
+
+def test_sessions_of_browsers_go_when_they_have_run_out(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    signed_in(make_staff("viewer"))
+    signed_in(make_staff("teller"))
+    old, young = Session.objects.order_by("expire_date")
+    Session.objects.filter(pk=old.pk).update(expire_date=timezone.now() - timedelta(minutes=1))
+
+    call_command("cleanup", "--dry-run")
+    assert removed(capsys.readouterr().out) == {"sessions": 1}
+    assert Session.objects.count() == 2
+    call_command("cleanup")
+    assert removed(capsys.readouterr().out) == {"sessions": 1}
+    assert Session.objects.get() == young
+
+
+def test_of_ended_incidents_the_newest_are_kept_and_open_ones_and_resolutions_always(
+    db: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(incidents, "KEPT", 3)
+    now = timezone.now()
+    for number in range(8):
+        ended = None if number == 0 else now
+        Incident.objects.create(kind="blocking", subject=f"{number}", began_at=now, last_seen_at=now, ended_at=ended)
+    Resolution.objects.create(action="cancel", outcome="done", actor="system:monitor", reason="x")
+
+    call_command("cleanup", "--dry-run")
+    assert removed(capsys.readouterr().out) == {"incidents": 4}
+    assert Incident.objects.count() == 8
+    call_command("cleanup")
+    assert removed(capsys.readouterr().out) == {"incidents": 4}
+    assert sorted(Incident.objects.values_list("subject", flat=True)) == ["0", "5", "6", "7"]
+    assert Resolution.objects.count() == 1
