@@ -4,11 +4,12 @@ PYTHON ?= python3
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 
-.PHONY: help run test faults drills bench kafka-jars manage restart lint format lock audit
+.PHONY: help run test test-drills faults drills bench kafka-jars manage restart lint format lock audit
 
 help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
 	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
+	@echo 'make test-drills             the six drills on a throw-away bank, with a real Prometheus: two minutes of their own'
 	@echo 'make faults                  kill -9 of relays, consumers, broker and Redis under load, tens of times (KILLS=40 SEED=1)'
 	@echo 'make drills                  produce the symptoms of the troubleshooting guide on the running bank, and cure them:'
 	@echo '                             DRILLS_ALLOWED=true make drills (ARGS="--url http://localhost:3001" for another port)'
@@ -29,7 +30,10 @@ run:
 	@exec $(LAUNCH) run
 
 test:
-	@exec $(LAUNCH) test -- $(ARGS)
+	@exec $(LAUNCH) test -- $(or $(ARGS),--ignore=tests/drills)
+
+test-drills:
+	@exec $(LAUNCH) test -- tests/drills
 
 faults:
 	@KILLS=$${KILLS:-40} exec $(LAUNCH) test -- tests/faults -s $(ARGS)

@@ -20,7 +20,7 @@ from tests.faults.redis_server import RedisServer
 from tests.threads import together
 
 PROCESSES, READERS, WRITERS = 5, 11, 5
-SECONDS = float(os.environ.get("FAULT_SECONDS", "12"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "8"))
 
 
 @dataclass

@@ -23,7 +23,7 @@ from tests.faults.readers import Process as Cache
 from tests.faults.redis_server import RedisServer
 from tests.kafka import Kafka, Process, RunningBroker, is_applied, is_relayed, require_kafka, wait_for
 
-KILLS = int(os.environ.get("KILLS") or 5)
+KILLS = int(os.environ.get("KILLS") or 4)
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 ACCOUNTS = 20
 READ_MODELS = ("transactions", "journal", "daily_balances")

@@ -10,7 +10,7 @@ from ops.metrics import machine
 from ops.metrics.exposition import HEALTH, HEALTH_HELP
 from ops.metrics.registry import registered_measures
 
-OF_LIBRARIES = ("python_", "process_", "django_")
+OF_LIBRARIES = ("stamina_", "python_", "process_", "django_")
 
 PAGE = """\
 # Endpoints and metrics
@@ -33,8 +33,8 @@ was measured, and the thresholds that crossed. One that does not answer within `
 ## Metrics
 
 They are the same whichever web process is asked. What comes from boards tells of one machine, what comes from
-PostgreSQL, Redis and Kafka of the whole bank. Besides there are `django_http_*` (requests by view, method and status)
-and, outside of multi-process mode, `process_*` and `python_*` of the answering process.
+PostgreSQL, Redis and Kafka of the whole bank. Besides there are `django_http_*` (requests by view, method and status),
+`stamina_retries_total` (retries, once there was one) and, outside of multi-process mode, `process_*` and `python_*` of the answering process.
 
 {metrics}
 """
