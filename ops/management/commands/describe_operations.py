@@ -34,7 +34,7 @@ was measured, and the thresholds that crossed. One that does not answer within `
 
 They are the same whichever web process is asked. What comes from boards tells of one machine, what comes from
 PostgreSQL, Redis and Kafka of the whole bank. Besides there are `django_http_*` (requests by view, method, status),
-`stamina_retries_total` (once something was tried again) and, outside of multi-process mode, `process_*` and `python_*`
+`stamina_retries_total` (once there was a retry) and, outside of multi-process mode, `process_*` and `python_*`
 of the answering process.
 
 {metrics}
