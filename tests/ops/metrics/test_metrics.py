@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from eventstore import projections
 from eventstore.projections.runner import catch_up
 from ops.board import facts
-from ops.management.commands.describe_operations import described_metrics, operations_page
+from ops.management.commands.describe_operations import OF_LIBRARIES, described_metrics, operations_page
 from tests.bank import Bank
 from tests.ops.operators import ROOT, Operator
 from tests.pools import all_connections_taken
@@ -71,7 +71,7 @@ def test_every_sample_is_of_a_documented_metric_and_no_series_is_there_twice(ope
     text = operator.http.get("/metrics").content.decode()
     documented = {name.partition("{")[0] for name in described_metrics()}
     families = [family.name for family in text_string_to_metric_families(text) if family.samples]
-    foreign = {name for name in families if not name.startswith(("django_", "python_", "process_"))}
+    foreign = {name for name in families if not name.startswith(OF_LIBRARIES)}
 
     assert {name for name in foreign if name not in documented and f"{name}_total" not in documented} == set()
     assert len(families) == len(set(families))
