@@ -27,7 +27,7 @@ LAST_PROOF = """
 
 
 def register() -> None:
-    register_check("ledger", check_ledger)
+    register_check("ledger", check_ledger, asks="postgresql")
     register_measures(MEASURES)
 
 

@@ -101,10 +101,10 @@ NO_DATABASE = Report("unhealthy", "PostgreSQL, which knows, does not answer")
 
 
 def register() -> None:
-    register_check("feed", check_feed)
-    register_check("projections", check_projections)
+    register_check("feed", check_feed, asks="postgresql")
+    register_check("projections", check_projections, asks="postgresql")
     register_check("kafka", check_kafka)
-    register_check("dead_letters", check_dead_letters)
+    register_check("dead_letters", check_dead_letters, asks="postgresql")
     register_measures(MEASURES)
 
 

@@ -53,12 +53,7 @@ class Seen:
 def boards() -> list[Seen]:
     """All processes that live, in the order of their start."""
     found = [
-        Seen(
-            True,
-            process,
-            _record(view, FACTS_AT),
-            [slot for n in range(SLOTS) if (slot := _record(view, slot_at(n)))],
-        )
+        Seen(True, process, _record(view, FACTS_AT), _slots(view))
         for view, alive in _views()
         if alive and (process := _record(view, HEADER_AT))
     ]
@@ -91,23 +86,41 @@ def totals(names: Iterable[str], seconds: int) -> Counter[str]:
         known = _names(view)
         for name in wanted:
             if name in known:
-                buckets = (BUCKET.unpack_from(view, bucket_at(known[name], at)) for at in range(first, now + 1))
-                found[name] += sum(value for stamp, value in buckets if first <= stamp <= now)
+                found[name] += sum(value for _, value in _counts(view, known[name], first, now))
     return found
 
 
 def totals_by_second(name: str, seconds: int) -> Counter[int]:
     """By Unix second; seconds without a count are left out."""
     now = int(time.time())
+    first = now - min(seconds, SECONDS) + 1
     found: Counter[int] = Counter()
     for view, _ in _views():
-        series = _series(view, name)
-        if series is None:
-            continue
-        for second in range(now - min(seconds, SECONDS) + 1, now + 1):
-            stamp, value = BUCKET.unpack_from(view, bucket_at(series, second))
-            if stamp == second:
+        series = _names(view).get(name)
+        if series is not None:
+            for second, value in _counts(view, series, first, now):
                 found[second] += value
+    return found
+
+
+def _counts(view: mmap.mmap, series: int, first: int, last: int) -> list[tuple[int, int]]:
+    """(second, count) of the seconds from `first` to `last` in which something was counted. The ring is read in one
+    piece, or in two where it wraps: struct by struct costs five times as much."""
+    begin, end = bucket_at(series, first), bucket_at(series, last) + BUCKET.size
+    whole = bucket_at(series, 0)
+    raw = view[begin:end] if begin < end else view[begin : whole + SECONDS * BUCKET.size] + view[whole:end]
+    return [bucket for bucket in BUCKET.iter_unpack(raw) if first <= bucket[0] <= last]
+
+
+def _slots(view: mmap.mmap) -> list[dict[str, Any]]:
+    """The operations in hand. Low places are taken first, so the search ends with the last one in hand."""
+    found: list[dict[str, Any]] = []
+    wanted = COUNTER.unpack_from(view, IN_HAND_AT)[0]
+    for number in range(SLOTS):
+        if len(found) >= wanted:
+            break
+        if slot := _record(view, slot_at(number)):
+            found.append(slot)
     return found
 
 
@@ -155,18 +168,6 @@ def _is_free(descriptor: int) -> bool:
 def _is_stale(view: mmap.mmap) -> bool:
     """Whether all counts are older than any window."""
     return bool(LAST_COUNT.unpack_from(view, LAST_COUNT_AT)[0] < time.time() - SECONDS)
-
-
-def _series(view: mmap.mmap, name: str) -> int | None:
-    wanted = name.encode()
-    for series in range(SERIES):
-        at = NAMES_AT + series * NAME_SIZE
-        found = view[at : at + NAME_SIZE].rstrip(b"\0")
-        if found == wanted:
-            return series
-        if not found:
-            return None
-    return None
 
 
 def _names(view: mmap.mmap) -> dict[str, int]:

@@ -7,26 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.db import Error
-
 from ops import board, operations
 from ops.detectors import CannotLook, blocked, held_connections, long_transactions, pool_pressure, stuck_operations
 
 MOST = 500
 """Entries of one list in one answer; the count says how many there are."""
-
-_sections: dict[str, Callable[[], dict[str, Any]]] = {}
-
-
-def register_section(name: str, section: Callable[[], dict[str, Any]]) -> None:
-    """Adds to /debug/state what a floor above knows of itself, JSON-ready; a django.db.Error leaves it empty.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-    if name in _sections:
-        raise ValueError(f"debug section {name!r} is registered twice")
-    _sections[name] = section
 
 
 def system_state() -> dict[str, Any]:
@@ -46,7 +31,6 @@ def system_state() -> dict[str, Any]:
         "held_connections": held_connections(),
         "long_transactions": _looked(long_transactions),
         "blocked": _looked(blocked),
-        **{name: _asked(section) for name, section in _sections.items()},
     }
 
 
@@ -67,10 +51,3 @@ def _looked(detector: Callable[[], list[Any]]) -> dict[str, Any]:
     except CannotLook as error:
         return {"count": None, "entries": [], "error": str(error)}
     return {"count": len(found), "entries": found[:MOST], "error": None}
-
-
-def _asked(section: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return section()
-    except Error:
-        return {"error": "PostgreSQL does not answer"}

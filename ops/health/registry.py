@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ops.health.report import Report
-from ops.health.running import Watched
+from ops.health.running import Lane, Watched
 
 _checks: dict[str, Watched] = {}
+_lanes: dict[str, Lane] = {}
 
 
-def register_check(name: str, check: Callable[[], Report], *, serving: bool = False) -> None:
-    """Adds a component to /health. `check` runs in a thread of its own, at most once at a time.
+def register_check(name: str, check: Callable[[], Report], *, asks: str | None = None, serving: bool = False) -> None:
+    """Adds a component to /health.
 
+    `asks`: what the check waits for ("postgresql", "boards"). Checks that ask the same run one after another in one
+    thread; without it a check has a thread of its own.
     `serving`: without the component no request can be served, so that its failure also fails /health/ready.
 
     Raises:
@@ -19,7 +22,8 @@ def register_check(name: str, check: Callable[[], Report], *, serving: bool = Fa
     """
     if name in _checks:
         raise ValueError(f"health check {name!r} is registered twice")
-    _checks[name] = Watched(name, check, serving)
+    lane = _lanes.setdefault(asks or name, Lane(asks or name))
+    _checks[name] = Watched(name, check, serving, lane)
 
 
 def registered_checks() -> Mapping[str, Watched]:

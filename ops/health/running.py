@@ -1,13 +1,15 @@
-"""Runs checks side by side, and waits for none longer than HEALTH_CHECK_TIMEOUT.
+"""Runs checks, and waits for none longer than HEALTH_CHECK_TIMEOUT.
 
-A check that hangs keeps its thread, which is the only one it gets: whoever asks meanwhile is told at once since when
-it has been hanging. So threads are at most as many as checks, and answers come in bounded time.
+Checks that ask the same component stand in one lane: they run one after another in one thread, over one connection of
+the pool; lanes run side by side. A check that hangs keeps its lane, and that has one thread at most: whoever asks
+meanwhile is told at once since when it has been hanging. So answers come in bounded time, and cost few threads.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,79 +24,116 @@ log = structlog.get_logger(__name__)
 
 DATABASE_WITHIN = 2.0
 """Seconds that a check gives PostgreSQL, connection included: an exhausted pool need not take up all of the time."""
+LANE_WITHIN = 4.0
+"""Seconds that all checks of a lane give PostgreSQL together: where it hangs, the last of them still answers."""
 
 
+@dataclass(eq=False, slots=True)
 class _Run:
     """One call of a check."""
 
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.began = time.monotonic()
-        self.since = datetime.now(UTC)
-        self.report: Report | None = None
-        self.seconds = 0.0
-        self.overdue = False
+    check: "Watched"
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    asked: float = field(default_factory=time.monotonic)
+    begun: float | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+    report: Report | None = None
+    seconds: float = 0.0
+    overdue: bool = False
 
 
-class Watched:
-    """One component's check. Safe to share between threads."""
+class Lane:
+    """Calls its checks one after another, each at most once at a time. Safe to share between threads."""
 
-    def __init__(self, name: str, check: Callable[[], Report], serving: bool) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.serving = serving
-        self._check = check
         self._lock = threading.Lock()
-        self._run: _Run | None = None
+        self._current: dict[str, _Run] = {}
+        self._waiting: deque[_Run] = deque()
+        self._works = False
 
-    def begin(self) -> _Run:
-        """A run that is under way, or else a new one."""
+    def begin(self, checks: Sequence["Watched"]) -> list[_Run]:
+        """For each check the run that is under way, or else a new one."""
         with self._lock:
-            if self._run is None or self._run.done.is_set():
-                self._run = _Run()
-                threading.Thread(
-                    target=self._call, args=(self._run,), name=f"health-{self.name}", daemon=True
-                ).start()
-            return self._run
+            runs = [self._run_of(check) for check in checks]
+            if self._waiting and not self._works:
+                self._works = True
+                threading.Thread(target=self._work, name=f"health-{self.name}", daemon=True).start()
+        return runs
+
+    def _run_of(self, check: "Watched") -> _Run:
+        run = self._current.get(check.name)
+        if run is None or run.done.is_set():
+            run = self._current[check.name] = _Run(check)
+            self._waiting.append(run)
+        return run
+
+    def _work(self) -> None:
+        ends = time.monotonic() + min(LANE_WITHIN, get_settings().health_check_timeout)
+        while (run := self._next()) is not None:
+            run.begun = time.monotonic()
+            report = _call(run.check, min(DATABASE_WITHIN, max(0.0, ends - run.begun)))
+            if not self._waiting:
+                connections.close_all()
+            self._tell(run, report)
+
+    def _next(self) -> _Run | None:
+        with self._lock:
+            self._works = bool(self._waiting)
+            return self._waiting.popleft() if self._works else None
+
+    def _tell(self, run: _Run, report: Report) -> None:
+        run.seconds = time.monotonic() - (run.begun or run.asked)
+        run.report = report
+        run.done.set()
+        if not run.overdue:
+            record("health", "ok", run.seconds)
 
     def outcome(self, run: _Run) -> dict[str, Any]:
         """What the run says, or that it has not said anything in time."""
         limit = get_settings().health_check_timeout
-        run.done.wait(max(0.0, run.began + limit - time.monotonic()))
-        if run.report is None:
-            self._note_overdue(run, limit)
-            since = run.since.isoformat(timespec="seconds")
-            report = Report("unhealthy", f"no answer within {limit} s: still hanging since {since}")
-            return _told(report, time.monotonic() - run.began)
-        return _told(run.report, run.seconds)
-
-    def _call(self, run: _Run) -> None:
-        report = Report("unhealthy", "the check was ended")
-        try:
-            with within(min(DATABASE_WITHIN, get_settings().health_check_timeout)):
-                report = self._check()
-        except Exception as error:
-            log.warning("health_check_failed", check=self.name, exc_info=error)
-            report = Report("unhealthy", f"the check failed: {type(error).__name__}")  # no more: it may tell secrets
-        finally:
-            connections.close_all()
-            run.seconds = time.monotonic() - run.began
-            run.report = report
-            run.done.set()
-            if not run.overdue:
-                record("health", "ok", run.seconds)
+        run.done.wait(max(0.0, run.asked + limit - time.monotonic()))
+        if run.report is not None:
+            return _told(run.report, run.seconds)
+        self._note_overdue(run, limit)
+        since = run.since.isoformat(timespec="seconds")
+        why = f"still hanging since {since}" if run.begun else f"waits since {since} for a check before it that hangs"
+        return _told(Report("unhealthy", f"no answer within {limit} s: {why}"), time.monotonic() - run.asked)
 
     def _note_overdue(self, run: _Run, limit: int) -> None:
         with self._lock:
             first, run.overdue = not run.overdue, True
         if first:
             record("health", "timeout", float(limit))
-            log.warning("health_check_hangs", check=self.name, seconds=limit)
+            log.warning("health_check_hangs", check=run.check.name, seconds=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One component's check, and the lane it stands in."""
+
+    name: str
+    check: Callable[[], Report]
+    serving: bool
+    lane: Lane
+
+
+def _call(watched: Watched, seconds: float) -> Report:
+    try:
+        with within(seconds):
+            return watched.check()
+    except Exception as error:
+        log.warning("health_check_failed", check=watched.name, exc_info=error)
+        return Report("unhealthy", f"the check failed: {type(error).__name__}")  # no more: it may tell secrets
 
 
 def run_checks(checks: Collection[Watched]) -> dict[str, dict[str, Any]]:
     """By name: status, reason, values, thresholds crossed, milliseconds taken, and when that was."""
-    runs = [(check, check.begin()) for check in checks]
-    return {check.name: check.outcome(run) for check, run in runs}
+    runs: dict[str, _Run] = {}
+    for lane in dict.fromkeys(check.lane for check in checks):
+        mine = [check for check in checks if check.lane is lane]
+        runs |= {run.check.name: run for run in lane.begin(mine)}
+    return {check.name: check.lane.outcome(runs[check.name]) for check in checks}
 
 
 def _told(report: Report, seconds: float) -> dict[str, Any]:
