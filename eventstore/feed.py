@@ -146,11 +146,11 @@ def read_rows(
         rows, reached = look(after)
         if rows or reached >= upto:
             return rows, reached
-        following = _first_after(reached, upto)
+        following = first_after(reached, upto)
         return look(following - 1) if following else ([], upto)
 
 
-def _first_after(after: int, upto: int) -> int | None:
+def first_after(after: int, upto: int) -> int | None:
     """The next position in the books: what lies before it is a hole, however wide."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT min(position) FROM events WHERE position > %s AND position <= %s", (after, upto))
