@@ -4,16 +4,18 @@ PYTHON ?= python3
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 
-.PHONY: help run test test-drills faults drills bench kafka-jars manage restart lint format lock audit
+.PHONY: help run test test-drills test-looks faults drills bench bench-lists kafka-jars manage restart lint format lock audit
 
 help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
 	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
 	@echo 'make test-drills             the six drills on a throw-away bank, with a real Prometheus: two minutes of their own'
 	@echo 'make faults                  kill -9 of relays, consumers, broker and Redis under load, tens of times (KILLS=40 SEED=1)'
+	@echo 'make test-looks              axe over every page of the admin, in light and dark and at 360 px: a minute of its own'
 	@echo 'make drills                  produce the symptoms of the troubleshooting guide on the running bank, and cure them:'
 	@echo '                             DRILLS_ALLOWED=true make drills (ARGS="--url http://localhost:3001" for another port)'
 	@echo 'make bench                   figures of the register of operations, of relay and consumers beside bare ones (EVENTS=100000 ROUNDS=3)'
+	@echo 'make bench-lists             the time of every list in the admin on ten million events (EVENTS=1000000 for fewer)'
 	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
 	@echo 'make restart SERVICE=relay   restart one service of the running bank, in order (web, worker, monitor, consumers...)'
 	@echo 'make lint                    formatting, types, import rules, migrations, deployment checks'
@@ -30,10 +32,13 @@ run:
 	@exec $(LAUNCH) run
 
 test:
-	@exec $(LAUNCH) test -- $(or $(ARGS),--ignore=tests/drills)
+	@exec $(LAUNCH) test -- $(or $(ARGS),--ignore=tests/drills --ignore=tests/pages/test_accessibility.py)
 
 test-drills:
 	@exec $(LAUNCH) test -- tests/drills
+
+test-looks:
+	@exec $(LAUNCH) test -- tests/pages/test_accessibility.py
 
 faults:
 	@KILLS=$${KILLS:-40} exec $(LAUNCH) test -- tests/faults -s $(ARGS)
@@ -44,6 +49,9 @@ drills:
 bench:
 	@$(LAUNCH) shell -- python -m tests.benchmarks.operations
 	@exec $(LAUNCH) shell -- python -m tests.benchmarks.kafka
+
+bench-lists:
+	@exec $(LAUNCH) shell -- python -m tests.benchmarks.lists
 
 # After a change of deploy/kafka/pom.xml: write down what Maven brings now.
 kafka-jars:

@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import drills, health
+        from accounts import drills, health, jobs
         from accounts.aggregate import ACCOUNT
         from accounts.api import scopes
         from accounts.projections.accounts import AccountsInline
@@ -15,11 +15,21 @@ class AccountsConfig(AppConfig):
         from accounts.projections.journal import Journal
         from accounts.projections.transactions import Transactions
         from accounts.projections.webhooks import Webhooks
+        from accounts.roles import ROLES
+        from accounts.services import approvals
+        from accounts.turnover import turnover
         from eventstore import projections, registry
+        from ops.approvals.registry import register_sensitive
+        from ops.trends import register_source
 
         registry.register(ACCOUNT)
         scopes.register()
         health.register()
+        register_source(turnover)
         drills.register()
+        jobs.register()
+        approvals.require_sound_limits(ROLES)
+        register_sensitive(approvals.Reverse())
+        register_sensitive(approvals.ChangeOverdraft())
         for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances(), Webhooks()):
             projections.register(projection)

@@ -159,6 +159,7 @@ class LedgerProof(models.Model):
         db_table = "ledger_proofs"
         ordering = ["-id"]
         default_permissions = ("view",)
+        permissions = [("verify_ledger", "Can have the books proved")]
 
     def __str__(self) -> str:
         return f"{self.events} events, {self.differences} differences"

@@ -31,6 +31,8 @@ TECHNICAL = (
     "ops.view_operations",
     "ops.view_incident",
     "ops.view_resolution",
+    "ops.view_job",
+    "ops.view_approval",
 )
 OPERATOR = (
     *VIEWER,
@@ -44,6 +46,9 @@ OPERATOR = (
     "eventstore.resolve_deadletter",
     "eventstore.replay_stream",
     "eventstore.recover_stream",
+    "eventstore.pause_projection",
+    "eventstore.rebuild_projection",
+    "accounts.verify_ledger",
 )
 SUPERVISOR = (
     *TELLER,
@@ -57,6 +62,10 @@ SUPERVISOR = (
     "ops.view_apikey",
     "ops.issue_apikey",
     "ops.revoke_apikey",
+    "ops.decide_approval",  # with the permission for the action itself; never on one's own question
+    "ops.view_signinlock",
+    "ops.unlock_sign_in",
+    "ops.export_lists",
 )
 AUDITOR = (
     *VIEWER,
@@ -64,6 +73,9 @@ AUDITOR = (
     "ops.view_apiclient",
     "ops.view_apikey",
     "ops.view_auditentry",
+    "ops.view_viewing",
+    "ops.view_signinlock",
+    "ops.export_lists",
     "auth.view_user",
     "auth.view_group",
 )

@@ -15,6 +15,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17")},
+    "sweep": {"task": "ops.sweep", "schedule": 30.0, "options": {"expires": 25.0}},
     "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
 }
 
@@ -23,8 +24,11 @@ _tasks: dict[str, ExitStack] = {}
 
 @task_prerun.connect
 def register_task(task_id: str, task: Any, **_: Any) -> None:
-    """A task is a registered operation from here to `end_task`."""
+    """A task is a registered operation from here to `end_task`, unless it registers one itself."""
     from ops.operations import operation
+
+    if getattr(task, "registers_itself", False):
+        return
 
     stack = ExitStack()
     stack.enter_context(

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse_lazy
 
 from ops.access.permissions import VIEW_OPERATIONS
+from ops.approvals.inbox import waiting_for
 
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
@@ -34,6 +35,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Running",
         (
             ("Operations", "monitor_heart", "ops.operationsaccess"),
+            ("Jobs", "work_history", "ops.job"),
+            ("Approvals", "approval", "ops.approval"),
             ("Incidents", "warning", "ops.incident"),
             ("Resolutions", "gavel", "ops.resolution"),
         ),
@@ -46,6 +49,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Webhooks", "webhook", "ops.webhook"),
             ("Webhook deliveries", "outgoing_mail", "ops.webhookdelivery"),
             ("Audit", "history_edu", "ops.auditentry"),
+            ("Viewings", "visibility", "ops.viewing"),
+            ("Sign-in locks", "lock_clock", "ops.signinlock"),
             ("Staff", "group", "auth.user"),
             ("Roles", "badge", "auth.group"),
         ),
@@ -62,6 +67,12 @@ def may_view(model: str) -> Callable[[HttpRequest], bool]:
     return lambda request: bool(request.user.has_perm(permission))
 
 
+def _badge(model: str, request: HttpRequest) -> dict[str, Any]:
+    """How much waits for this person, beside the entry."""
+    waiting = waiting_for(request) if model == "ops.approval" else 0
+    return {"badge": waiting, "badge_variant": "warning"} if waiting else {}
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     for_everyone: list[dict[str, Any]] = [
         {"title": "Overview", "icon": "home", "link": reverse_lazy("admin:index")},
@@ -76,6 +87,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                     "icon": icon,
                     "link": reverse_lazy(f"admin:{model.replace('.', '_')}_changelist"),
                     "permission": may_view(model),
+                    **_badge(model, request),
                 }
                 for name, icon, model in entries
             ],

@@ -1,6 +1,6 @@
-"""Removing what may go: old idempotency records, snapshots, deliveries of webhooks, sessions of browsers and ended
-incidents; and, when a person asks for it, rows of read models that no event accounts for. Events never go, nor what
-is on record: audit entries and resolutions.
+"""Removing what may go: old idempotency records, snapshots, deliveries of webhooks, sessions of browsers, ended
+incidents, old viewings and finished jobs; and, when a person asks for it, rows of read models that no event accounts
+for. Events never go, nor what is on record: audit entries and resolutions.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,12 @@ from django.db import connection
 
 from eventstore import snapshots
 from eventstore.projections import orphans
-from ops.access import sessions
+from ops.audit import viewings
 from ops.conf import get_settings
-from ops.debug.cleanup import CleanedUp
+from ops.debug.cleanup import CleanedUp, Step
 from ops.detectors import incidents
+from ops.jobs import retention as finished_jobs
+from ops.signin import sessions
 from ops.webhooks import retention
 
 BATCH = 10_000
@@ -29,25 +31,37 @@ class CleanupReport:
     webhook_deliveries: int
     sessions: int
     incidents: int
+    viewings: int
+    finished_jobs: int
 
 
-def clean_up_all(dry_run: bool) -> CleanedUp:
+def clean_up_all(dry_run: bool, step: Step) -> CleanedUp:
     """`cleanup` and the orphaned rows of the read models, in the form that the ground floor asks for."""
-    report = asdict(would_clean_up() if dry_run else cleanup())
+    report = asdict(would_clean_up() if dry_run else cleanup(step))
+    step("orphaned rows of read models")
     orphaned = orphans.remove(dry_run=dry_run)
     by_table = {f"orphaned_{table}": rows for table, rows in orphaned.rows.items()}
     return CleanedUp(report | by_table, orphaned.unfinished)
 
 
-def cleanup() -> CleanupReport:
+def cleanup(step: Step = lambda kind: None) -> CleanupReport:
     """Removes what is past its retention and all but the newest snapshots, in bounded batches. Hourly."""
     settings = get_settings()
+
+    def repeat(kind: str, remove_some: Callable[[], int]) -> int:
+        step(kind)
+        return _repeat(remove_some)
+
     return CleanupReport(
-        idempotency_records=_repeat(lambda: _expire_records(settings.idempotency_retention_hours)),
-        snapshots=_repeat(lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH)),
-        webhook_deliveries=_repeat(lambda: retention.prune(limit=BATCH)),
-        sessions=_repeat(lambda: sessions.prune(limit=BATCH)),
-        incidents=_repeat(lambda: incidents.prune(limit=BATCH)),
+        idempotency_records=repeat(
+            "idempotency records", lambda: _expire_records(settings.idempotency_retention_hours)
+        ),
+        snapshots=repeat("snapshots", lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH)),
+        webhook_deliveries=repeat("webhook deliveries", lambda: retention.prune(limit=BATCH)),
+        sessions=repeat("sessions", lambda: sessions.prune(limit=BATCH)),
+        incidents=repeat("incidents", lambda: incidents.prune(limit=BATCH)),
+        viewings=repeat("viewings", lambda: viewings.prune(limit=BATCH)),
+        finished_jobs=repeat("finished jobs", lambda: finished_jobs.prune(limit=BATCH)),
     )
 
 
@@ -60,6 +74,8 @@ def would_clean_up() -> CleanupReport:
         webhook_deliveries=retention.expired(limit=most),
         sessions=sessions.expired(limit=most),
         incidents=incidents.superfluous(limit=most),
+        viewings=viewings.expired(limit=most),
+        finished_jobs=finished_jobs.expired(limit=most),
     )
 
 

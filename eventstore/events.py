@@ -22,7 +22,8 @@ class Context:
     """Who did it, why, and what caused it: stored with every event of a command.
 
     `actor` is "kind:name" ("staff:alice", "client:acme", "system:demo"); `source` is the way in ("api", "admin",
-    "command"); `causation_id` names the event or command that led to this one.
+    "command"); `causation_id` names the event or command that led to this one, or the approval; `approved_by` is the
+    second person, where it took one.
     """
 
     actor: str
@@ -33,6 +34,7 @@ class Context:
     causation_id: str = ""
     traceparent: str = ""
     address: str = ""
+    approved_by: str = ""
 
     def metadata(self) -> dict[str, str]:
         """As stored: what is empty is left out."""

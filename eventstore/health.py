@@ -17,6 +17,7 @@ from ops.health.registry import register_check
 from ops.health.report import Limit, Report, judge, worst
 from ops.metrics.registry import Measure, each, register_measures, value
 from ops.timeouts import attempt
+from ops.trends import Trend, register_trend
 
 BROKERS_WITHIN = 5.0
 """Seconds that the brokers get to answer a health check, or KAFKA_OPERATION_TIMEOUT where that is less."""
@@ -106,6 +107,8 @@ def register() -> None:
     register_check("kafka", check_kafka)
     register_check("dead_letters", check_dead_letters, asks="postgresql")
     register_measures(MEASURES)
+    register_trend(Trend("events", "Events appended", "a minute", "feed", "last", per_minute=True))
+    register_trend(Trend("read_model_lag", "Age of what read models lack", "seconds", "projections", "lag_seconds"))
 
 
 def check_feed() -> Report:

@@ -79,12 +79,18 @@ class ProjectionState(models.Model):
     state = models.TextField()
     reason = models.TextField()
     changed_at = models.DateTimeField()
+    paused_by = models.TextField()
+    paused_at = models.DateTimeField(null=True)
 
     class Meta:
         managed = False
         db_table = "projections"
         ordering = ["name"]
         default_permissions = ("view",)
+        permissions = [
+            ("pause_projection", "Can pause projections and have them go on"),
+            ("rebuild_projection", "Can rebuild read models, swap them in and undo that"),
+        ]
 
     def __str__(self) -> str:
         return self.name

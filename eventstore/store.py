@@ -45,23 +45,47 @@ def load(
         BrokenHistory: a hole in the versions.
     """
     if as_of is not None:
-        version_then = _version_at(aggregate_id, as_of)
+        version_then = version_at(aggregate_id, as_of)
         upto_version = version_then if upto_version is None else min(version_then, upto_version)
     snapshot = snapshots.find(aggregate_id, upto_version) if use_snapshots else None
     state = snapshot.state if snapshot else None
     version = start = snapshot.version if snapshot else 0
-    for stored in read_stream(aggregate_id, after_version=start, upto_version=upto_version):
-        version += 1
-        if stored.version != version:
-            raise BrokenHistory(f"stream {aggregate_id} has no version {version}")
-        evolve = registry.aggregate_type(stored.aggregate_type).evolve
-        state = evolve(state, aggregate_id, stored.event)
+    for stored, folded in fold(aggregate_id, state, after_version=start, upto_version=upto_version):
+        version, state = stored.version, folded
     if state is None:
         raise StreamNotFound(aggregate_id)
     return Loaded(aggregate_id, state, version, start, version - start)
 
 
-def _version_at(aggregate_id: UUID, moment: datetime) -> int:
+def fold(
+    aggregate_id: UUID, state: Any, *, after_version: int, upto_version: int | None = None
+) -> Iterator[tuple[StoredEvent, Any]]:
+    """Each event after a version, with the state that it makes; `state` is that of the version begun with.
+
+    Raises:
+        UnknownEventType: an event that this code does not know.
+        BrokenHistory: a hole in the versions.
+    """
+    version = after_version
+    for stored in read_stream(aggregate_id, after_version=after_version, upto_version=upto_version):
+        version += 1
+        if stored.version != version:
+            raise BrokenHistory(f"stream {aggregate_id} has no version {version}")
+        evolve = registry.aggregate_type(stored.aggregate_type).evolve
+        state = evolve(state, aggregate_id, stored.event)
+        yield stored, state
+
+
+def version_of(aggregate_id: UUID) -> int:
+    """The version of a stream's head; 0 where there is no such stream."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version FROM streams WHERE aggregate_id = %s", (aggregate_id,))
+        row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+
+def version_at(aggregate_id: UUID, moment: datetime) -> int:
+    """The version at which a stream stood at a moment, by the time of recording; 0 before its first event."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT version_at(%s, %s)", (aggregate_id, moment))
         return int(cursor.fetchone()[0])

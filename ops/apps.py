@@ -9,6 +9,8 @@ class OpsConfig(AppConfig):
 
     def ready(self) -> None:
         from ops import breaker, tracing
+        from ops.approvals import own
+        from ops.approvals.registry import register_sensitive
         from ops.audit import signals  # noqa: F401  (connects its receivers)
         from ops.board.facts import register_fact
         from ops.cache import metrics as cache_metrics
@@ -16,8 +18,11 @@ class OpsConfig(AppConfig):
         from ops.drills.registry import register_part
         from ops.health import database, memory, monitor, operations, timeouts
         from ops.health.registry import register_check
+        from ops.jobs.cleanup import CLEANUP, ApprovedCleanup
+        from ops.jobs.registry import register_action
         from ops.metrics.measures import MEASURES
         from ops.metrics.registry import register_measures
+        from ops.trends import Trend, register_trend
 
         tracing.require_packages()
         register_fact("breakers", breaker.states)
@@ -31,5 +36,10 @@ class OpsConfig(AppConfig):
         register_check("cache", memory.check_cache, asks="boards")
         register_check("redis", memory.check_redis)
         register_measures(MEASURES)
+        register_trend(Trend("operations_in_hand", "Operations in hand", "operations", "operations", "in_hand"))
+        register_trend(Trend("pool_utilization", "Fullest connection pool", "of its limit", "pool", "utilization"))
+        register_action(CLEANUP)
+        for sensitive in (ApprovedCleanup(), own.Terminate(), own.IssueKey()):
+            register_sensitive(sensitive)
         register_part("pool", pool.ExhaustedPool)
         register_part("redis", redis.HungRedis)

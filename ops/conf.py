@@ -5,6 +5,7 @@ Every setting of bankes is a field of `Settings`; nothing else in the project re
 start with one sentence that names the setting, what was given and what is expected.
 """
 
+import re
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Annotated, Literal
@@ -41,6 +42,34 @@ class Settings(BaseSettings):
     static_root: str = Field("var/static", description="Where collectstatic puts the files the web server sends.")
     trusted_proxies: int = Field(
         0, ge=0, le=5, description="How many reverse proxies stand in front and append X-Forwarded-For."
+    )
+
+    # -- signing in
+    require_second_factor: bool | None = Field(
+        None, description="Staff sign in with a code of an authenticator app too. Not set: yes, unless DEBUG."
+    )
+    session_idle_timeout: int = Field(
+        900, ge=60, le=86_400, description="Staff are signed out when nothing was done for so long."
+    )
+    session_lifetime: int = Field(28_800, ge=60, le=604_800, description="Longest that staff stay signed in.")
+    reauthenticate_after: int = Field(
+        600, ge=10, le=86_400, description="Age of a sign-in at which sensitive actions ask for it again."
+    )
+    sign_in_attempts: int = Field(5, ge=1, le=100, description="Failures to sign in before an account has to wait.")
+    sign_in_address_attempts: int = Field(
+        30, ge=1, le=10_000, description="Failures to sign in before an address has to wait."
+    )
+    sign_in_first_wait: int = Field(
+        30, ge=1, le=3600, description="First such wait; each further failure doubles it."
+    )
+    sign_in_longest_wait: int = Field(900, ge=1, le=86_400, description="Longest such wait.")
+    viewings_retention_days: int = Field(
+        400, ge=91, le=36_500, description="How long it is kept who looked at which list, days."
+    )
+
+    # -- admin
+    export_max_rows: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most rows of a list in one file that staff export from the admin."
     )
 
     # -- PostgreSQL
@@ -184,6 +213,24 @@ class Settings(BaseSettings):
     enable_auto_resolution: bool = Field(
         False, description="The monitor cancels, then ends, what the bank's own stuck operations do in PostgreSQL."
     )
+    job_time_limit: int = Field(
+        10_800, ge=1, le=86_400, description="Longest run of one job of the admin (a rebuild, a proof of the books)."
+    )
+    job_retention_days: int = Field(
+        90, ge=1, le=3650, description="How long finished jobs are kept with their reports and logs, days."
+    )
+    approval_expires_hours: int = Field(
+        72, ge=1, le=2160, description="How long a second person may take to approve what was asked for, hours."
+    )
+    approval_reversal_limits: Annotated[dict[str, str], NoDecode] = Field(
+        {"supervisor:EUR": "1000.00"},
+        description="Up to which amount a role may reverse a transaction alone, `supervisor:EUR=1000.00,...`; above "
+        "it, and in any other currency, a second person approves. `none`: always.",
+    )
+    approval_overdraft_limits: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Up to which new overdraft limit a role may change one alone, written likewise.",
+    )
     drills_allowed: bool = Field(
         False, description="`manage.py drill` may produce faults on purpose. For installations without real clients."
     )
@@ -259,6 +306,23 @@ class Settings(BaseSettings):
             levels |= dict.fromkeys([module.strip()] if module else OWN_PACKAGES, level.strip().upper())
         return levels
 
+    @field_validator("approval_reversal_limits", "approval_overdraft_limits", mode="before")
+    @classmethod
+    def _limits_by_role(cls, value: object) -> object:
+        """ "supervisor:EUR=1000.00,supervisor:USD=1100.00": whether there are such roles, currencies and amounts is
+        known by the floor of the accounts, which checks it at the start."""
+        if not isinstance(value, str):
+            return value
+        limits: dict[str, str] = {}
+        if value.strip().lower() == "none":
+            return limits
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            match = re.fullmatch(r"([\w-]+:[A-Z]{3})\s*=\s*(\d+(?:\.\d+)?)", part, re.ASCII)
+            if match is None:
+                raise ValueError(f"{part[:60]!r} must be role:currency=amount, such as supervisor:EUR=1000.00")
+            limits[match[1]] = match[2]
+        return limits
+
     @field_validator("ops_allowed_networks")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
@@ -305,6 +369,18 @@ class Settings(BaseSettings):
                 "KAFKA_CONSUMER_SESSION_TIMEOUT_MS must not be above KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS"
             )
         return self
+
+    @model_validator(mode="after")
+    def _sign_in_times_in_order(self) -> "Settings":
+        if self.session_idle_timeout > self.session_lifetime:
+            raise ValueError("SESSION_IDLE_TIMEOUT must not be above SESSION_LIFETIME")
+        if self.sign_in_first_wait > self.sign_in_longest_wait:
+            raise ValueError("SIGN_IN_FIRST_WAIT must not be above SIGN_IN_LONGEST_WAIT")
+        return self
+
+    @property
+    def second_factor_required(self) -> bool:
+        return not self.debug if self.require_second_factor is None else self.require_second_factor
 
     def database_parameters(self) -> dict[str, str | int]:
         """DATABASE_URL in the form of Django's DATABASES entry (NAME, USER, PASSWORD, HOST, PORT)."""

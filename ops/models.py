@@ -4,18 +4,32 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from ops.access.models import OperationsAccess
+from ops.access.models import ListAccess, OperationsAccess
+from ops.approvals.models import Approval
+from ops.audit.models import Viewing
 from ops.detectors.models import Incident, MonitorRun, Resolution
+from ops.jobs.models import Job, JobLine
+from ops.signin.models import SecondFactor, SignInLock, StaffSession
+from ops.trends.models import Sample
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
 
 __all__ = [
     "ApiClient",
     "ApiKey",
+    "Approval",
     "AuditEntry",
     "Incident",
+    "Job",
+    "JobLine",
+    "ListAccess",
     "MonitorRun",
     "OperationsAccess",
     "Resolution",
+    "Sample",
+    "SecondFactor",
+    "SignInLock",
+    "StaffSession",
+    "Viewing",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -1,5 +1,5 @@
 """The pages of accounts and money. Money moves only by the commands under `commands`."""
 
-from accounts.admin import accounts, ledger, transactions
+from accounts.admin import accounts, ledger, tiles, transactions
 
-__all__ = ["accounts", "ledger", "transactions"]
+__all__ = ["accounts", "ledger", "tiles", "transactions"]

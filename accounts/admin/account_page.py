@@ -6,8 +6,10 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.admin.balance_chart import MOST_POINTS, balance_chart
 from accounts.admin.cells import amount, status_badge, transaction_link
 from accounts.admin.commands.pages import ACCOUNT_COMMANDS
+from accounts.admin.tabs import tabs
 from accounts.admin.timeline import timeline_entry
 from accounts.domain.account import Status
 from accounts.models import Account, Transaction
@@ -40,11 +42,13 @@ def account_context(request: HttpRequest, account: Account) -> dict[str, Any]:
         page = read_page(events, BY_VERSION, {}, TIMELINE_SIZE)
     may_see_events = request.user.has_perm("eventstore.view_event")
     may_see_statement = request.user.has_perm("accounts.view_transaction")
-    statement = Transaction.objects.filter(account_id=account.pk).order_by("-version")
+    statement = list(Transaction.objects.filter(account_id=account.pk).order_by("-version")[:MOST_POINTS])
     here = page_of("accounts.account", account.pk)
     return {
         "title": f"{account.owner} · {account.currency}",
         "account": account,
+        "tabs": tabs(request, account.pk, "change"),
+        "history": balance_chart(request, account, statement if may_see_statement else ()),
         "figures": balances(account),
         "facts": facts(request, account),
         "commands": allowed_commands(request, account),

@@ -1,25 +1,33 @@
 """Accounts: the list with its search, and what hangs below an account."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 from django.db.models.functions import Collate, Lower
-from django.http import HttpRequest
-from django.urls import URLPattern, reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 
 from accounts.admin.account_page import account_context
-from accounts.admin.cells import account_url, amount, status_badge, transaction_url
+from accounts.admin.cells import CURRENCY, account_url, amount, status_badge, transaction_url
+from accounts.admin.chain_page import chain_context
 from accounts.admin.commands import urls as command_urls
+from accounts.admin.fold_page import fold_context
+from accounts.admin.tabs import found_account
+from accounts.admin.time_travel import time_travel_context
 from accounts.domain.account import AGGREGATE_TYPE, Status
 from accounts.domain.currencies import EXPONENTS
 from accounts.domain.products import PRODUCTS
 from accounts.models import Account
 from eventstore.admin.links import Pages, register_pages
+from eventstore.admin.repairs import selection_of
 from ops.admin.keyset import BY_ID, Keyset, text_key
 from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, text_filter
+from ops.admin.selection import SelectionTool
 from ops.html import link, short_id, when
 
 BY_OWNER = Keyset(("owner_key", "pk"), (text_key, UUID), descending=False)
@@ -57,6 +65,15 @@ def as_uuid(text: str) -> UUID | None:
         return None
 
 
+Context = Callable[[HttpRequest, Account], dict[str, Any]]
+PAGES_BELOW: dict[str, tuple[str, tuple[str, Context, str]]] = {
+    "as_of": ("as-of", ("accounts/as_of.html", time_travel_context, "accounts.view_account")),
+    "fold": ("fold", ("accounts/fold.html", fold_context, "accounts.view_account")),
+    "chain": ("chain", ("accounts/chain.html", chain_context, "eventstore.view_event")),
+}
+"""Read-only pages of one account: the URL's name and path, the template, what it shows, and who may see it."""
+
+
 @admin.register(Account)
 class AccountAdmin(KeysetAdmin):
     about = "All accounts, newest first."
@@ -73,9 +90,29 @@ class AccountAdmin(KeysetAdmin):
         Column("Available", lambda account: amount(account.available, account.currency), numeric=True),
         Column("Opened (UTC)", lambda account: when(account.opened_at)),
     )
+    export_also = (CURRENCY,)
 
     def more_urls(self) -> list[URLPattern]:
-        return command_urls.account_urls(self)
+        view = self.admin_site.admin_view
+        below = [
+            path(f"<uuid:account_id>/{url}/", view(self._view_of(*page)), name=f"accounts_account_{name}")
+            for name, (url, page) in PAGES_BELOW.items()
+        ]
+        return [*below, *command_urls.account_urls(self)]
+
+    def _view_of(self, template: str, context: Context, permission: str) -> Callable[..., HttpResponse]:
+        def show(request: HttpRequest, account_id: UUID) -> HttpResponse:
+            if (refused := self.require_view(request)) is not None:
+                return refused
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            return self.render(request, template, context(request, found_account(account_id)))
+
+        return show
+
+    def selection(self, request: HttpRequest) -> list[SelectionTool]:
+        """An account's id is that of its stream."""
+        return selection_of(request)
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         may = request.user.has_perm("accounts.open_account")

@@ -1,5 +1,6 @@
 """Cells that lists of money share."""
 
+from decimal import Decimal
 from uuid import UUID
 
 from django.urls import reverse
@@ -9,7 +10,8 @@ from django.utils.safestring import SafeString
 from accounts.domain.account import Status
 from accounts.domain.journal import ACCOUNT_PREFIX
 from accounts.domain.money import format_minor
-from ops.html import NOTHING, badge, link, page_of, short_id
+from ops.admin.lists import Column
+from ops.html import NOTHING, Html, badge, link, page_of, short_id
 
 STATUS_TONES = {Status.OPEN: "good", Status.FROZEN: "warn", Status.CLOSED: "plain"}
 
@@ -18,12 +20,11 @@ def status_badge(status: str) -> SafeString:
     return badge(status.capitalize(), STATUS_TONES.get(Status(status), "plain"))
 
 
-def amount(minor: int, currency: str) -> SafeString:
-    """A signed amount with its currency; what is owed stands out."""
-    tone = "b-debit" if minor < 0 else ""
-    return format_html(
-        '<span class="{}">{}</span> <span class="b-muted">{}</span>', tone, format_minor(minor, currency), currency
-    )
+def amount(minor: int, currency: str) -> Html:
+    """A signed amount with its currency; what is owed stands out. Plain, it is the number alone."""
+    tone, figure = "b-debit" if minor < 0 else "", format_minor(minor, currency)
+    html = format_html('<span class="{}">{}</span> <span class="b-muted">{}</span>', tone, figure, currency)
+    return Html(html, Decimal(figure))
 
 
 def account_url(account_id: UUID | str) -> str:
@@ -45,3 +46,7 @@ def transaction_link(transaction_id: UUID | str | None) -> SafeString | str:
 def ledger_account(name: str) -> SafeString | str:
     """A ledger account's name: a link where it is a customer's, plain where it is the bank's own."""
     return account_link(name.removeprefix(ACCOUNT_PREFIX)) if name.startswith(ACCOUNT_PREFIX) else name
+
+
+CURRENCY = Column("Currency", lambda row: row.currency)
+"""For exports: there an amount is the number alone."""

@@ -4,11 +4,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 
-from accounts.admin.cells import account_link, amount, ledger_account, transaction_link
+from accounts.admin.cells import CURRENCY, account_link, amount, ledger_account, transaction_link
 from accounts.models import DailyBalance, JournalLine, LedgerProof, Reversal
+from eventstore.models import Event
 from ops.admin.keyset import BY_ID, BY_NUMBER, Keyset, date_key
 from ops.admin.lists import Column, Filters, KeysetAdmin, id_filter, text_filter
+from ops.admin.procedure import ByJob, Plan, run
 from ops.html import badge, day, link, page_of, when
 
 BY_DAY = Keyset(("day",), (date_key,))
@@ -40,6 +44,7 @@ class JournalLineAdmin(KeysetAdmin):
         Column("Recorded (UTC)", lambda line: when(line.recorded_at)),
         Column("Transaction", lambda line: transaction_link(line.transaction_id)),
     )
+    export_also = (CURRENCY,)
 
 
 class DailyBalanceFilters(Filters):
@@ -64,6 +69,7 @@ class DailyBalanceAdmin(KeysetAdmin):
         Column("Debits", lambda row: amount(row.debits, row.currency), numeric=True),
         Column("Postings", lambda row: row.postings, numeric=True),
     )
+    export_also = (CURRENCY,)
 
 
 class ReversalFilters(Filters):
@@ -90,10 +96,23 @@ def verdict(proof: LedgerProof) -> object:
     return badge("Proved", "good") if proof.differences == 0 else badge(f"{proof.differences} differences", "bad")
 
 
+class Verify(ByJob):
+    action = job = "verify_ledger"
+    permission = "accounts.verify_ledger"
+    button = "Prove the books"
+    about = "Recomputes every hash, folds every stream and compares all read models with the events. Changes nothing."
+    command = "manage.py verify_ledger"
+    subject = "ledger"
+
+    def plan(self, data: dict[str, Any]) -> Plan:
+        events = Event.objects.order_by("-position").values_list("position", flat=True).first() or 0
+        return Plan([f"All events up to position {events} are read twice, and the result is kept as a proof."])
+
+
 @admin.register(LedgerProof)
 class LedgerProofAdmin(KeysetAdmin):
     about = "Runs of the verification: every hash recomputed, every stream folded and compared with the read models."
-    when_empty = "Run one: manage.py verify_ledger."
+    when_empty = "Have one made: “Prove the books”, or manage.py verify_ledger."
     keyset = BY_NUMBER
     deferred = ("first_differences",)
     columns = (
@@ -104,3 +123,15 @@ class LedgerProofAdmin(KeysetAdmin):
         Column("Up to position", lambda proof: proof.position, numeric=True),
         Column("Seconds", lambda proof: f"{proof.seconds:.1f}", numeric=True),
     )
+
+    def more_urls(self) -> list[URLPattern]:
+        return [path("verify/", self.admin_site.admin_view(self.verify_view), name="accounts_ledgerproof_verify")]
+
+    def verify_view(self, request: HttpRequest) -> HttpResponse:
+        return run(self, request, Verify(), back=reverse("admin:accounts_ledgerproof_changelist"))
+
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        may = request.user.has_perm(Verify.permission)
+        return {
+            "tools": [{"label": Verify.button, "url": reverse("admin:accounts_ledgerproof_verify")}] if may else []
+        }

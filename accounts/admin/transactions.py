@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin.cells import account_link, amount, ledger_account, transaction_link, transaction_url
+from accounts.admin.cells import CURRENCY, account_link, amount, ledger_account, transaction_link, transaction_url
 from accounts.admin.commands import urls as command_urls
 from accounts.admin.timeline import timeline_entry
 from accounts.domain.events import POSTING_TYPES
@@ -53,6 +53,7 @@ class TransactionAdmin(KeysetAdmin):
         Column("Contra", lambda row: ledger_account(row.contra)),
         Column("Description", lambda row: row.description or NOTHING),
     )
+    export_also = (CURRENCY,)
 
     def more_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

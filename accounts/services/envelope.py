@@ -1,6 +1,7 @@
 """What goes into the executor and what comes out."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,13 +18,15 @@ class Envelope:
     """A command with who sends it and why.
 
     `key` makes it happen at most once; `expected_version` is checked against the command's first account;
-    `custodian` limits the sender to the accounts in its care (None: any account).
+    `expected_versions` against any of those that it touches. `custodian` limits the sender to the accounts in its
+    care (None: any account).
     """
 
     command: Command
     context: Context
     key: IdempotencyKey | None = None
     expected_version: int | None = None
+    expected_versions: Mapping[UUID, int] = dataclasses.field(default_factory=dict)
     custodian: str | None = None
 
 

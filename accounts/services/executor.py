@@ -89,6 +89,19 @@ def execute_one(envelope: Envelope) -> Executed:
     return outcome
 
 
+def would_execute(envelope: Envelope) -> Executed:
+    """What `execute_one` would answer now; nothing is written, and the id of its transaction means nothing.
+
+    Raises:
+        Refusal: the command would be refused. And what `execute` raises.
+    """
+    with in_hand([envelope]), within(get_settings().batch_processing_timeout), write_transaction() as conn:
+        outcome = _read(conn, [envelope]).run(envelope)
+    if isinstance(outcome, Refused):
+        raise outcome.as_error()
+    return outcome
+
+
 def _execute_once(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_at: datetime | None) -> list[Outcome]:
     with write_transaction() as conn:
         batch = _read(conn, envelopes)
@@ -213,6 +226,8 @@ class _Batch:
         subject = touched_accounts(command, booked)
         if envelope.expected_version is not None:
             self._require_version(subject[0], envelope.expected_version, envelope.custodian)
+        for account_id, version in envelope.expected_versions.items():
+            self._require_version(account_id, version, envelope.custodian)
         reversing = command.transaction_id if isinstance(command, ReverseTransaction) else None
         decision = decide(
             command,

@@ -1,18 +1,24 @@
 """Dead letters: what a read model could not take, and what waits behind it."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from eventstore.approvals import Discard, redrive_in_words
 from eventstore.models import DeadLetter, Event
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable, Redrive
+from ops.admin.audited import require_permission
 from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters, choice_filter, id_filter
 from ops.admin.managed import ManagedAdmin, NotDone
+from ops.admin.procedure import ByJob, Plan, Procedure, run
+from ops.admin.selection import ALL, MOST, SelectionTool, selected
+from ops.approvals.registry import CannotDo
 from ops.audit.record import staff_actor
 from ops.html import badge, link, page_of, pretty, short_id, verbatim, when
 
@@ -61,17 +67,13 @@ class DeadLetterAdmin(ManagedAdmin):
         return [
             path("<int:letter_id>/retry/", view(self.retry_view), name="eventstore_deadletter_retry"),
             path("<int:letter_id>/discard/", view(self.discard_view), name="eventstore_deadletter_discard"),
-            path("<int:letter_id>/confirm/", view(self.confirm_view), name="eventstore_deadletter_confirm"),
+            path("retry/", view(self.retry_several_view), name="eventstore_deadletter_retry_several"),
         ]
 
     def tools(self, request: HttpRequest, obj: DeadLetter) -> list[dict[str, str]]:
         offered = [("Retry", "retry")] if obj.state in ("failed", "parked") else []
         if obj.state == "failed":
-            asked_by = obj.discard_requested_by
-            if asked_by and asked_by != staff_actor(request.user):
-                offered.append(("Confirm the discard", "confirm"))
-            elif not asked_by:
-                offered.append(("Ask to discard", "discard"))
+            offered.append(("Ask to discard", "discard"))
         return [
             {"label": label, "url": reverse(f"admin:eventstore_deadletter_{name}", args=[obj.pk])}
             for label, name in offered
@@ -121,37 +123,79 @@ class DeadLetterAdmin(ManagedAdmin):
         )
 
     def discard_view(self, request: HttpRequest, letter_id: int) -> HttpResponse:
-        def do(reason: str) -> str:
-            try:
-                dead_letters.request_discard(letter_id, by=staff_actor(request.user), reason=reason)
-            except NotResolvable as error:
-                raise NotDone(f"Nothing was done: {error}.") from error
-            return "It is asked for. Someone else has to confirm it before anything changes."
+        return run(self, request, DiscardLetter(letter_id), back=page_of("eventstore.deadletter", letter_id))
 
-        return self.act(
-            request,
-            self._found(request, letter_id),
-            action="ask_discard_dead_letter",
-            button="Ask to discard",
-            about="This read model would leave the event out for good. The books keep it. A second person confirms.",
-            do=do,
-        )
+    def retry_several_view(self, request: HttpRequest) -> HttpResponse:
+        back = reverse("admin:eventstore_deadletter_changelist")
+        require_permission(request, self.manage_permission, RetryLetters.action, "deadletters")
+        chosen = selected(request, _number)
+        if chosen is None:
+            messages.warning(request, f"Select between 1 and {MOST} rows first.")
+            return HttpResponseRedirect(back)
+        return run(self, request, RetryLetters(chosen), back=back)
 
-    def confirm_view(self, request: HttpRequest, letter_id: int) -> HttpResponse:
-        letter = self._found(request, letter_id)
+    def selection(self, request: HttpRequest) -> list[SelectionTool]:
+        if not request.user.has_perm(self.manage_permission):
+            return []
+        return [SelectionTool("Retry", reverse("admin:eventstore_deadletter_retry_several"), "Retry all that failed")]
 
-        def do(reason: str) -> str:
-            return _told(lambda: dead_letters.confirm_discard(letter_id, by=staff_actor(request.user)))
 
-        asked = f"{letter.discard_requested_by} asked for it, because: {letter.reason}. " if letter else ""
-        return self.act(
-            request,
-            letter,
-            action="confirm_discard_dead_letter",
-            button="Confirm the discard",
-            about=f"{asked}The read model leaves the event out for good, and what waits behind it is applied.",
-            do=do,
-        )
+class RetryLetters(ByJob):
+    """Of each stream that a chosen letter belongs to, all that waits."""
+
+    action = job = "retry_dead_letters"
+    permission = "eventstore.resolve_deadletter"
+    button = "Retry dead letters"
+    about = "Applies what waits again, stream by stream and in order, until all is applied or an event fails again."
+    command = "manage.py dead_letters retry"
+
+    def __init__(self, chosen: Sequence[int] | str) -> None:
+        self.chosen = chosen if isinstance(chosen, str) else list(chosen)
+
+    @property
+    def subject(self) -> str:
+        return "deadletter:all" if self.chosen == ALL else f"deadletters:{len(self.chosen)}"
+
+    def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
+        return {"letters": chosen}
+
+    def plan(self, data: dict[str, Any]) -> Plan:
+        waiting = DeadLetter.objects.filter(state__in=("failed", "parked"))
+        if self.chosen != ALL:
+            waiting = waiting.filter(pk__in=self.chosen)
+        streams = waiting.values_list("projection", "aggregate_id").distinct()
+        lines = [
+            f"{name}: what waits of stream {aggregate_id} is tried again" for name, aggregate_id in streams[:100]
+        ]
+        total = streams.count()
+        return Plan([*lines, f"{total} streams in all."] if total > len(lines) else lines, self.chosen)
+
+
+class DiscardLetter(Procedure):
+    action = Discard.name
+    permission = Discard.permission
+    button = "Discard the event"
+    about = "The read model leaves the event out for good, and what waits behind it is applied. The books keep it."
+    command = "manage.py dead_letters discard"
+
+    def __init__(self, letter_id: int) -> None:
+        self.letter_id = letter_id
+
+    @property
+    def subject(self) -> str:
+        return f"deadletter:{self.letter_id}"
+
+    def two_persons(self, data: dict[str, Any]) -> str:
+        return Discard.name
+
+    def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
+        return {"letter": self.letter_id}
+
+    def plan(self, data: dict[str, Any]) -> Plan:
+        try:
+            return Plan(Discard().preview({"letter": self.letter_id}))
+        except CannotDo as error:
+            raise NotDone(str(error)) from error
 
 
 def _told(resolve: Any) -> str:
@@ -164,8 +208,18 @@ def _told(resolve: Any) -> str:
         redrive: Redrive = resolve()
     except NotResolvable as error:
         raise NotDone(f"Nothing was done: {error}.") from error
-    told = f"{redrive.applied} events were applied, {redrive.left} still wait."
-    return f"{told} The next one failed: {redrive.error}" if redrive.error else told
+    return redrive_in_words(redrive)
+
+
+def _number(text: str) -> int:
+    """
+    Raises:
+        ValueError: it is no id.
+    """
+    number = int(text)
+    if not 0 < number < 2**63:
+        raise ValueError(text)
+    return number
 
 
 def _stream_of(letter: DeadLetter) -> object:

@@ -1,23 +1,41 @@
-"""Mending what was made of one stream: replaying it into the read models, recovering it from its snapshot."""
+"""Mending what was made of streams: replaying them into the read models, recovering them from their snapshots; one,
+those selected in a list, or all. Done by jobs."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from eventstore.errors import EventStoreError
+from eventstore.jobs import EVERYTHING
 from eventstore.models import Stream
-from eventstore.projections.replay import Replayed, replay
+from eventstore.projections.replay import replay
 from eventstore.recovery import Recovery, recover
 from ops.admin.managed import NotDone, ReasonForm
-from ops.admin.procedure import Plan, Procedure
+from ops.admin.procedure import ByJob, Plan
+from ops.admin.selection import SelectionTool
+
+LOOKED_AT = 20
+"""Streams of which a preview tells what would be done."""
 
 
-class ReplayForm(ReasonForm):
-    field_order = ("from_version", "reason")
+class RepairForm(ReasonForm):
+    field_order: tuple[str, ...] = ("dry_run", "reason")
+    dry_run = forms.BooleanField(
+        label="Only look",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="The job tells what is wrong, and mends nothing.",
+    )
+
+
+class ReplayForm(RepairForm):
+    field_order = ("from_version", "dry_run", "reason")
     from_version = forms.IntegerField(
         label="From version",
         initial=1,
@@ -29,66 +47,83 @@ class ReplayForm(ReasonForm):
     )
 
 
-class _OfStream(Procedure):
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+class _OfStreams(ByJob):
+    """`chosen` are ids of streams, or EVERYTHING. Of many, a few are looked at for the preview; that a job only looks
+    can be chosen on the form."""
+
+    def __init__(self, chosen: Sequence[str] | str) -> None:
+        self.chosen = chosen if chosen == EVERYTHING else list(chosen)
 
     @property
     def subject(self) -> str:
-        return f"stream:{self.stream.pk}"
+        if self.chosen == EVERYTHING:
+            return "stream:all"
+        return f"stream:{self.chosen[0]}" if len(self.chosen) == 1 else f"streams:{len(self.chosen)}"
+
+    def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
+        return {"streams": chosen, **data}
+
+    def plan(self, data: dict[str, Any]) -> Plan:
+        if self.chosen == EVERYTHING:
+            total, few = Stream.objects.count(), list(Stream.objects.order_by("pk")[:LOOKED_AT])
+        else:
+            found = Stream.objects.in_bulk([UUID(item) for item in self.chosen])
+            if missing := [item for item in self.chosen if UUID(item) not in found]:
+                raise NotDone(f"There is no stream {missing[0]}.")
+            few = list(found.values())
+            total, few = len(few), few[:LOOKED_AT]
+        lines = [line for stream in few for line in self._look(stream, data)]
+        if total > len(few):
+            lines.insert(0, f"{total} streams, of which the first {len(few)} were looked at:")
+        return Plan(lines, self.chosen)
+
+    def _look(self, stream: Stream, data: dict[str, Any]) -> list[str]:
+        """What would be done with one stream, in lines."""
+        try:
+            lines = self.look(stream, data)
+        except EventStoreError as error:
+            raise NotDone(f"Nothing was changed: {error}.") from error
+        return lines if len(self.chosen) == 1 else [f"{stream.pk}: {line}" for line in lines]
+
+    @abstractmethod
+    def look(self, stream: Stream, data: dict[str, Any]) -> list[str]: ...
 
 
-class ReplayStream(_OfStream):
-    action = "replay_stream"
+class ReplayStreams(_OfStreams):
+    action = job = "replay_stream"
     permission = "eventstore.replay_stream"
     button = "Replay into the read models"
     about = (
-        "Makes anew what the read models hold of this stream, from a version on. Nothing is written to the books, "
+        "Makes anew what the read models hold of a stream, from a version on. Nothing is written to the books, "
         "relayed or sent again."
     )
     form = ReplayForm
     command = "manage.py replay_events"
 
-    def plan(self, data: dict[str, Any]) -> Plan:
-        return Plan([_replayed(result, "are wrong") for result in self._do(data, dry_run=True)])
-
-    def carry_out(self, data: dict[str, Any], chosen: Any, *, actor: str, reason: str) -> Sequence[str]:
-        return [_replayed(result, "were wrong") for result in self._do(data, dry_run=False)]
-
-    def _do(self, data: dict[str, Any], *, dry_run: bool) -> list[Replayed]:
+    def look(self, stream: Stream, data: dict[str, Any]) -> list[str]:
         version = data["from_version"]
-        if version > self.stream.version:
-            raise NotDone(f"There is no version {version}: this stream ends with {self.stream.version}.")
-        try:
-            return replay(self.stream.pk, from_version=version, dry_run=dry_run, progress=_quietly)
-        except EventStoreError as error:
-            raise NotDone(f"Nothing was changed: {error}.") from error
+        if version > stream.version:
+            raise NotDone(f"There is no version {version}: this stream ends with {stream.version}.")
+        done = replay(stream.pk, from_version=version, dry_run=True, progress=_quietly)
+        return [f"{r.read_model}: {r.events} events replayed, {r.repaired} rows are wrong" for r in done]
 
 
-class RecoverStream(_OfStream):
-    action = "recover_stream"
+class RecoverStreams(_OfStreams):
+    action = job = "recover_stream"
     permission = "eventstore.recover_stream"
     button = "Recover from the snapshot"
     about = (
-        "Loads the stream from its newest snapshot and the events after it, proves the result against the fold from "
+        "Loads a stream from its newest snapshot and the events after it, proves the result against the fold from "
         "version 1, removes snapshots that are wrong, and mends the stream's rows in the inline read models."
     )
+    form = RepairForm
     command = "manage.py recover_from_snapshot"
 
-    def plan(self, data: dict[str, Any]) -> Plan:
-        return Plan(_recovered(self._do(dry_run=True), "would be removed", "are wrong"))
-
-    def carry_out(self, data: dict[str, Any], chosen: Any, *, actor: str, reason: str) -> Sequence[str]:
-        return _recovered(self._do(dry_run=False), "were removed", "were wrong")
-
-    def _do(self, *, dry_run: bool) -> Recovery:
-        try:
-            return recover(self.stream.pk, dry_run=dry_run, progress=_quietly)
-        except EventStoreError as error:
-            raise NotDone(f"Nothing was changed: {error}.") from error
+    def look(self, stream: Stream, data: dict[str, Any]) -> list[str]:
+        return _recovered(recover(stream.pk, dry_run=True, progress=_quietly))
 
 
-REPAIRS: dict[str, type[ReplayStream | RecoverStream]] = {"replay": ReplayStream, "recover": RecoverStream}
+REPAIRS: dict[str, type[ReplayStreams | RecoverStreams]] = {"replay": ReplayStreams, "recover": RecoverStreams}
 
 
 def repairs_of(request: HttpRequest, aggregate_id: object) -> list[dict[str, str]]:
@@ -100,15 +135,22 @@ def repairs_of(request: HttpRequest, aggregate_id: object) -> list[dict[str, str
     ]
 
 
+def selection_of(request: HttpRequest) -> list[SelectionTool]:
+    """The same for streams that are selected in a list, be it one of streams or of what they are about."""
+    return [
+        SelectionTool(
+            procedure.button, reverse(f"admin:eventstore_stream_{name}_several"), f"{name.capitalize()} all streams"
+        )
+        for name, procedure in REPAIRS.items()
+        if request.user.has_perm(procedure.permission)
+    ]
+
+
 def _quietly(done: int, total: int) -> None:
     """Nobody watches a page's progress."""
 
 
-def _replayed(result: Replayed, wrong: str) -> str:
-    return f"{result.read_model}: {result.events} events replayed, {result.repaired} rows {wrong}"
-
-
-def _recovered(result: Recovery, removed: str, wrong: str) -> list[str]:
+def _recovered(result: Recovery) -> list[str]:
     origin = (
         f"Loaded from the snapshot at version {result.snapshot_version} and {result.events_read} events after it"
         if result.snapshot_version
@@ -116,5 +158,5 @@ def _recovered(result: Recovery, removed: str, wrong: str) -> list[str]:
     )
     lines = [f"{origin}: version {result.version}."]
     if result.bad_snapshots:
-        lines.append(f"{result.bad_snapshots} snapshots do not agree with the events: they {removed}.")
-    return [*lines, f"{result.repaired} rows {wrong}."]
+        lines.append(f"{result.bad_snapshots} snapshots do not agree with the events: they would be removed.")
+    return [*lines, f"{result.repaired} rows are wrong."]

@@ -18,10 +18,13 @@ from eventstore.kafka.batches import Batch
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import Gap, Span, apply_events
 from eventstore.projections.base import Projection
+from eventstore.projections.checkpoints import Paused
 from ops.conf import get_settings
 
 log = structlog.get_logger(__name__)
 
+PAUSE_LOOK = 0.5
+"""Seconds between two looks whether a person's pause is over."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries of a projection that keeps failing."""
 FIRST_RETRY, LONGEST_RETRY = 0.1, 5.0
@@ -132,6 +135,9 @@ class Follower:
             try:
                 work(deadline)
             except Interrupted:
+                return False
+            except Paused:  # what it misses meanwhile it takes from the feed
+                self._not_before = time.monotonic() + PAUSE_LOOK
                 return False
             except (OperationalError, InterfaceError) as error:
                 connection.close()  # it may be broken; the pool gives a sound one

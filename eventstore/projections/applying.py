@@ -75,6 +75,7 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
 
     Raises:
         Gap: a shard's checkpoint lies before the batch; read from there.
+        Paused: a person has paused the projection; nothing was applied.
         UnknownEventType: the projection does not know a type; nothing was applied.
         ProjectionBroken: too much failed at once; nothing was applied.
     """
@@ -88,7 +89,7 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
     ):
         step("locking")
         checkpoints.share(cursor, projection.name)
-        generation = checkpoints.active(cursor, projection.name)
+        generation = checkpoints.running(cursor, projection.name)
         positions = checkpoints.lock(cursor, generation, spans)
         for shard, span in spans.items():
             if positions[shard] < span.after:

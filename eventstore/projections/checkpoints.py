@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventstore import feed
-from eventstore.errors import BrokenHistory
+from eventstore.errors import BrokenHistory, EventStoreError
 from eventstore.projections.base import Projection
 from ops.database.locks import advisory_key
+
+
+class Paused(EventStoreError):
+    """A person has paused the projection. Nothing was applied; it goes on from where it stands when they end that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,39 @@ def active(cursor: Any, name: str) -> Generation:
     return Generation(name, row[0] if row else 1)
 
 
+def running(cursor: Any, name: str) -> Generation:
+    """As `active`, for who applies what is new.
+
+    Raises:
+        Paused: a person wants nothing to be applied.
+    """
+    cursor.execute("SELECT active_generation, paused_by FROM projections WHERE name = %s", (name,))
+    row = cursor.fetchone() or (1, "")
+    if row[1]:
+        raise Paused(f"projection {name} is paused by {row[1]}")
+    return Generation(name, row[0])
+
+
+def pause(cursor: Any, name: str, *, by: str, reason: str) -> bool:
+    """Nothing is applied from the next batch on; False where there is no such projection, or it is paused already."""
+    cursor.execute(
+        "UPDATE projections SET paused_by = %s, paused_at = now(), state = 'paused', reason = %s, changed_at = now()"
+        " WHERE name = %s AND paused_by = ''",
+        (by, reason[:2000], name),
+    )
+    return bool(cursor.rowcount)
+
+
+def resume(cursor: Any, name: str) -> bool:
+    """Ends a person's pause; False where there is none."""
+    cursor.execute(
+        "UPDATE projections SET paused_by = '', paused_at = NULL, state = 'running', reason = '', changed_at = now()"
+        " WHERE name = %s AND paused_by <> ''",
+        (name,),
+    )
+    return bool(cursor.rowcount)
+
+
 def share(cursor: Any, name: str) -> None:
     """Until the end of the transaction, nobody replaces the projection's tables."""
     cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (advisory_key(f"projection:{name}"),))
@@ -111,9 +148,9 @@ def move(cursor: Any, generation: Generation, positions: dict[int, int]) -> None
 
 
 def set_state(cursor: Any, name: str, state: str, reason: str = "") -> None:
-    """Records what the projection is doing: "running", "paused" or "failed", and why."""
+    """Records what the projection is doing: "running", "paused" or "failed", and why. A person's pause stays."""
     cursor.execute(
         "UPDATE projections SET state = %s, reason = %s, changed_at = now()"
-        " WHERE name = %s AND (state, reason) IS DISTINCT FROM (%s, %s)",
+        " WHERE name = %s AND paused_by = '' AND (state, reason) IS DISTINCT FROM (%s, %s)",
         (state, reason[:2000], name, state, reason[:2000]),
     )

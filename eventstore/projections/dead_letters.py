@@ -196,46 +196,28 @@ def _note_failure(cursor: Any, letter_id: int, error: Exception) -> str:
     return _short(error)
 
 
-def request_discard(letter_id: int, *, by: str, reason: str) -> None:
-    """Asks for a failed event to be left out of the read model; a second person has to confirm it.
+def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
+    """Leaves the event out for good, and applies what was parked behind it. It takes two persons: one who asked for
+    it and another one who approved (see `eventstore.approvals`).
 
     Raises:
-        NotResolvable: no reason, or the letter is not a failed event.
+        NotResolvable: no reason, the same person twice, or the letter is not a failed event.
     """
     if not reason.strip():
         raise NotResolvable("a discard needs a reason")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE dead_letters SET discard_requested_by = %s, reason = %s WHERE id = %s AND state = 'failed'",
-            (by, reason.strip(), letter_id),
-        )
-        if cursor.rowcount != 1:
-            raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
-
-
-def confirm_discard(letter_id: int, *, by: str) -> Redrive:
-    """Leaves the event out for good, and applies what was parked behind it.
-
-    Raises:
-        NotResolvable: nobody asked for it, or the same person did.
-    """
+    if asked_by == by:
+        raise NotResolvable(f"{by} asked for this discard: a second person has to approve it")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT projection, generation, aggregate_id, discard_requested_by FROM dead_letters"
-            " WHERE id = %s AND state = 'failed' FOR UPDATE",
-            (letter_id,),
+            "UPDATE dead_letters SET state = 'discarded', resolved_at = clock_timestamp(), resolved_by = %s,"
+            " discard_requested_by = %s, reason = %s WHERE id = %s AND state = 'failed'"
+            " RETURNING projection, generation, aggregate_id",
+            (by, asked_by, reason.strip(), letter_id),
         )
         row = cursor.fetchone()
-        if row is None or not row[3]:
-            raise NotResolvable(f"nobody has asked to discard dead letter {letter_id}: that comes first")
-        name, generation, aggregate_id, requested_by = row
-        if requested_by == by:
-            raise NotResolvable(f"{by} asked for this discard: a second person has to confirm it")
-        cursor.execute(
-            "UPDATE dead_letters SET state = 'discarded', resolved_at = clock_timestamp(), resolved_by = %s"
-            " WHERE id = %s",
-            (by, letter_id),
-        )
+    if row is None:
+        raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
+    name, generation, aggregate_id = row
     if not _count_left(name, generation, aggregate_id):
         return Redrive(0, 0, "")
     return retry(_first_waiting(name, generation, aggregate_id), by=by)

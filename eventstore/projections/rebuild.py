@@ -226,8 +226,9 @@ def _all_kept(cursor: Any, tables: Sequence[str]) -> bool:
 
 def _activate(cursor: Any, projection: Projection[Any], generation: Generation, *, replaced: Generation) -> None:
     cursor.execute(
-        "UPDATE projections SET active_generation = %s, code_version = %s, state = 'running', reason = '',"
-        " changed_at = now() WHERE name = %s",
+        "UPDATE projections SET active_generation = %s, code_version = %s, changed_at = now(),"
+        " state = CASE WHEN paused_by = '' THEN 'running' ELSE state END,"
+        " reason = CASE WHEN paused_by = '' THEN '' ELSE reason END WHERE name = %s",
         (generation.number, projection.version, projection.name),
     )
     cursor.execute(

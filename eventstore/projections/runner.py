@@ -15,6 +15,7 @@ from eventstore.feed import Page
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_events, whole_feed
 from eventstore.projections.base import Projection
+from eventstore.projections.checkpoints import Paused
 from eventstore.projections.rebuild import rebuild
 from ops.conf import get_settings
 
@@ -23,7 +24,8 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 30.0
 """Seconds between two tries of a projection that keeps failing."""
 
-
+PAUSE_LOOK = 0.5
+"""Seconds between two looks whether a person's pause is over."""
 LONGEST_TRUST = 2.0
 """Seconds for which an idle runner trusts its memory of the checkpoints: someone may have wound them back."""
 
@@ -50,6 +52,7 @@ class Runner:
         """Applies one batch; returns how many events it took from the feed: 0 when there is nothing to do now.
 
         Raises:
+            Paused: a person has paused it; nothing was applied.
             UnknownEventType: the projection does not know an event; nothing of the batch was applied.
             ProjectionBroken: too much failed at once; likewise.
         """
@@ -77,6 +80,9 @@ class Runner:
             return 0
         try:
             taken = self.step()
+        except Paused:
+            self._not_before = time.monotonic() + PAUSE_LOOK
+            return 0
         except Exception as error:
             self._failures += 1
             self._not_before = time.monotonic() + min(LONGEST_PAUSE, 0.25 * 2**self._failures)

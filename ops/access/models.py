@@ -16,3 +16,13 @@ class OperationsAccess(models.Model):
             ("end_sessions", "Can cancel statements and end sessions of the bank in PostgreSQL"),
             ("reset_pool", "Can reset the pools"),
         ]
+
+
+class ListAccess(models.Model):
+    """No table either: what staff may do with the lists of the admin, beyond looking at them page by page."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "lists"
+        permissions = [("export_lists", "Can export the lists that it may see as files")]

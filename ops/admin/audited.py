@@ -1,13 +1,15 @@
 """Ordinary forms of the admin whose changes need a reason and are recorded with it, in the same transaction."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from ops.access.fresh import require_fresh
+from ops.audit import viewings
 from ops.audit.record import REFUSED, record
 
 MAX_REASON_LENGTH = 500
@@ -59,6 +61,35 @@ class AuditedAdmin(ModelAdmin):
             return fieldsets
         without = [(name, {**o, "fields": [f for f in o["fields"] if f != "reason"]}) for name, o in fieldsets]
         return [(name, options) for name, options in without if options["fields"]]
+
+    needs_fresh_sign_in: ClassVar[bool] = False
+    """Whether additions and changes ask for the sign-in again: before the form, since it may take passwords."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if self.needs_fresh_sign_in and self._may_send(request, object_id):
+            require_fresh(request)
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+        return response
+
+    def _may_send(self, request: HttpRequest, object_id: str | None) -> bool:
+        return self.has_change_permission(request) if object_id else self.has_add_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Nothing is done from a list: it is only looked at, which is noted."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        shown = getattr(response, "context_data", None) or {}
+        if "cl" in shown:
+            filters = {name: request.GET[name] for name in request.GET}
+            viewings.note(request, what=self.opts.label_lower, filters=filters, rows=len(shown["cl"].result_list))
+        return response
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -24,20 +24,25 @@ class ClientForm(ReasonMixin, forms.ModelForm):
 class ApiClientAdmin(AuditedAdmin):
     """A client's name stands in events, so it is fixed once the client is there, and no client is deleted."""
 
+    needs_fresh_sign_in = True
     form = ClientForm
     list_display = ("name", "reach", "is_active", "created_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiClient | None = None) -> tuple[str, ...]:
-        return ("name", "keys") if obj else ("keys",)
+        return ("name", "keys", "keys_and_issue") if obj else ("keys", "keys_and_issue")
 
     def get_fields(self, request: HttpRequest, obj: ApiClient | None = None) -> tuple[str, ...]:
-        return ("name", "reach", "is_active", *(("keys",) if obj else ()), "reason")
+        keys = "keys_and_issue" if request.user.has_perm("ops.issue_apikey") else "keys"
+        return ("name", "reach", "is_active", *((keys,) if obj else ()), "reason")
 
     @admin.display(description="API keys")
     def keys(self, client: ApiClient) -> SafeString:
-        of_client = f"{reverse('admin:ops_apikey_changelist')}?client={client.name}"
+        return link(f"{reverse('admin:ops_apikey_changelist')}?client={client.name}", "Keys of this client")
+
+    @admin.display(description="API keys")
+    def keys_and_issue(self, client: ApiClient) -> SafeString:
         issue = f"{reverse('admin:ops_apikey_issue')}?client={client.pk}"
-        return format_html("{} · {}", link(of_client, "Keys of this client"), link(issue, "Issue a key"))
+        return format_html("{} · {}", self.keys(client), link(issue, "Issue a key"))
 
     def audit_detail(self, obj: Any, message: Any) -> Any:
         return {"changed": message, "reach": obj.reach, "is_active": obj.is_active}

@@ -1,7 +1,6 @@
 """The emergency procedures of the ground floor: ending sessions, resetting the pools, cleaning up."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -10,23 +9,23 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from ops.access.permissions import END_SESSIONS, RESET_POOL, RUN_CLEANUP
 from ops.admin.managed import NotDone, ReasonForm
-from ops.admin.procedure import Plan, Procedure
+from ops.admin.procedure import AtOnce, ByJob, Plan
+from ops.approvals.own import key_of, own_sessions, told
 from ops.conf import get_settings
 from ops.database import pool_facts
 from ops.debug.cleanup import clean_up
 from ops.detectors import resetting
-from ops.detectors.ending import FUNCTIONS, Action, described, end, session_of, transactions_older_than
+from ops.detectors.ending import Action, described, end, session_of, transactions_older_than
 from ops.detectors.models import Resolution
-from ops.detectors.sessions import Session, sessions
+from ops.detectors.sessions import Session
 
 MOST_AT_ONCE = 200
 """Sessions in one preview: what is more is for the next."""
 HOW = [
     ("cancel", "Cancel the statement under way, and leave the session"),
-    ("terminate", "End the session: its transaction is rolled back"),
+    ("terminate", "End the session, and roll its transaction back: takes two persons"),
 ]
 ACTS: dict[Action, str] = {"cancel": "Cancel the statement of session", "terminate": "End session"}
-Key = list[Any]
 
 
 class HowForm(ReasonForm):
@@ -48,22 +47,32 @@ class OlderThanForm(HowForm):
         self.fields["older_than"].initial = get_settings().transaction_timeout
 
 
-class _Ending(Procedure):
-    """Ends sessions of the bank; those of others, never: that takes `--force` on the command line."""
+class _Ending(AtOnce):
+    """Ends sessions of the bank; those of others, never: that takes `--force` on the command line.
+
+    To cancel a statement loses nothing that was committed, and is done at once. To end a session takes two persons.
+    """
 
     permission = END_SESSIONS
     command = "manage.py terminate_transactions"
 
+    def two_persons(self, data: dict[str, Any]) -> str:
+        return "terminate" if data["how"] == "terminate" else ""
+
+    def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
+        return {"sessions": chosen}
+
     def carry_out(self, data: dict[str, Any], chosen: Any, *, actor: str, reason: str) -> Sequence[str]:
         """Each in the very transaction that was listed, or not at all."""
-        action: Action = data["how"]
-        assert action in FUNCTIONS
-        now = {tuple(_key(session)): session for session in sessions() if session.own}
+        assert data["how"] == "cancel", "to end sessions takes two persons"
+        now = own_sessions()
         report = []
         for key in chosen:
             session = now.get(tuple(key))
-            outcome = end(session, action, actor=actor, reason=reason).outcome if session else Resolution.Outcome.GONE
-            report.append(f"Session {key[0]}: {Resolution.Outcome(outcome).label.lower()}.")
+            outcome = (
+                end(session, "cancel", actor=actor, reason=reason).outcome if session else Resolution.Outcome.GONE
+            )
+            report.append(f"Session {key[0]}: {told(outcome)}.")
         return report
 
     def _plan(self, found: Sequence[Session], action: Action) -> Plan:
@@ -73,7 +82,7 @@ class _Ending(Procedure):
             f"{ACTS[action]} {line.strip()}{_for_whom(session)}"
             for session, line in zip(own, described(own), strict=True)
         ]
-        return Plan(lines, [_key(session) for session in own], described(others[:MOST_AT_ONCE]))
+        return Plan(lines, [key_of(session) for session in own], described(others[:MOST_AT_ONCE]))
 
 
 class EndTransactions(_Ending):
@@ -109,7 +118,7 @@ class EndSession(_Ending):
         return self._plan([session], data["how"])
 
 
-class ResetPools(Procedure):
+class ResetPools(AtOnce):
     action = "reset_pools"
     permission = RESET_POOL
     button = "Reset the pools"
@@ -132,8 +141,8 @@ class ResetPools(Procedure):
         return report
 
 
-class CleanUp(Procedure):
-    action = "cleanup"
+class CleanUp(ByJob):
+    action = job = "cleanup"
     permission = RUN_CLEANUP
     button = "Clean up"
     about = (
@@ -143,21 +152,12 @@ class CleanUp(Procedure):
     command = "manage.py cleanup"
     subject = "installation"
 
+    def two_persons(self, data: dict[str, Any]) -> str:
+        return "cleanup"
+
     def plan(self, data: dict[str, Any]) -> Plan:
         found = clean_up(dry_run=True)
         return Plan(found.in_words()) if any(found.removed.values()) or found.unfinished else Plan([])
-
-    def carry_out(self, data: dict[str, Any], chosen: Any, *, actor: str, reason: str) -> Sequence[str]:
-        return clean_up(dry_run=False).in_words()
-
-
-def _key(session: Session) -> Key:
-    """Which session, in which transaction."""
-    return [session.pid, _iso(session.backend_start), _iso(session.xact_start)]
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
 
 
 def _for_whom(session: Session) -> str:

@@ -1,6 +1,6 @@
 """API keys: issued here, shown once, revoked here, never altered."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -17,12 +17,18 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from ops.access.fresh import require_fresh
 from ops.access.keys import KeyNotIssued, issue_key, revoke_key
-from ops.access.scopes import known_scopes
+from ops.access.scopes import can_write, known_scopes
 from ops.admin.audited import reason_field, require_permission
 from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters, KeysetAdmin, text_filter
 from ops.admin.once import Once
+from ops.admin.procedure import ASKED
+from ops.approvals.asking import AlreadyAsked, ask
+from ops.approvals.own import IssueKey
+from ops.approvals.persons import Person
+from ops.approvals.registry import CannotDo
 from ops.audit.record import record
 from ops.html import badge, link, page_of, when
 from ops.models import ApiClient, ApiKey
@@ -58,6 +64,10 @@ class IssueForm(forms.Form):
         if not timezone.now().date() <= day <= (timezone.now() + LONGEST_LIFE).date():
             raise forms.ValidationError("Choose a day between today and a year from now.")
         return day
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time.min, tzinfo=UTC)
 
 
 class RevokeForm(forms.Form):
@@ -132,6 +142,7 @@ class ApiKeyAdmin(KeysetAdmin):
     def issue_view(self, request: HttpRequest) -> HttpResponse:
         """The form, and the one page that ever shows the token."""
         require_permission(request, "ops.issue_apikey", "issue_key", "apikey:new")
+        require_fresh(request)
         form = IssueForm(request.POST or None, initial={"client": request.GET.get("client")})
         once = Once(request, "issue_key")
         if request.method == "POST" and not once.use(request.POST.get("once", "")):
@@ -139,6 +150,8 @@ class ApiKeyAdmin(KeysetAdmin):
                 request, "That form was used before: no second key was issued. A token is shown only once."
             )
             return HttpResponseRedirect(reverse("admin:ops_apikey_changelist"))
+        if request.method == "POST" and form.is_valid() and can_write(form.cleaned_data["scopes"]):
+            return self._ask(request, form.cleaned_data)
         if request.method == "POST" and form.is_valid():
             try:
                 key, token = self._issue(request, form.cleaned_data)
@@ -150,12 +163,36 @@ class ApiKeyAdmin(KeysetAdmin):
             request, "ops/issue_key.html", {"title": "Issue an API key", "form": form, "once": once.new()}
         )
 
+    def _ask(self, request: HttpRequest, data: dict[str, Any]) -> HttpResponse:
+        """A key that can change something takes two persons; who asked collects it."""
+        command = {
+            "client": data["client"].pk,
+            "scopes": sorted(set(data["scopes"])),
+            "expires_at": _end_of(data["expires_on"]).isoformat(),
+        }
+        subject = f"apiclient:{data['client'].pk}"
+        limit = "Keys that can write take a second person."
+        try:
+            approval = ask(
+                IssueKey.name, command, subject=subject, reason=data["reason"], by=Person.of(request), limit=limit
+            )
+        except AlreadyAsked as error:
+            messages.warning(request, str(error))
+            return HttpResponseRedirect(page_of("ops.approval", error.approval.pk))
+        except CannotDo as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(reverse("admin:ops_apikey_changelist"))
+        messages.success(request, f"{ASKED} Then you collect the key from this page.")
+        return HttpResponseRedirect(page_of("ops.approval", approval.pk))
+
     def _issue(self, request: HttpRequest, data: dict[str, Any]) -> tuple[ApiKey, str]:
-        end_of_day = datetime.combine(data["expires_on"] + timedelta(days=1), time.min, tzinfo=UTC)
         assert isinstance(request.user, User), "the admin has let nobody else in"
         with transaction.atomic():
             key, token = issue_key(
-                client=data["client"], scopes=data["scopes"], expires_at=end_of_day, issued_by=request.user
+                client=data["client"],
+                scopes=data["scopes"],
+                expires_at=_end_of(data["expires_on"]),
+                issued_by=request.user,
             )
             detail = {"client": key.client.name, "scopes": key.scopes, "expires_at": key.expires_at.isoformat()}
             record(request, action="issue_key", subject=f"apikey:{key.prefix}", reason=data["reason"], detail=detail)
@@ -166,6 +203,7 @@ class ApiKeyAdmin(KeysetAdmin):
         key = self.get_queryset(request).filter(pk=key_id).first()
         if key is None:
             raise Http404("There is no such API key.")
+        require_fresh(request)
         form = RevokeForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             with transaction.atomic():

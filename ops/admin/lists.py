@@ -1,17 +1,22 @@
 """Lists of tables of any size: columns, a form of filters that an index serves, keyset pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django import forms
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from ops.access.permissions import EXPORT_LISTS
+from ops.admin.exports import export_view
 from ops.admin.keyset import BY_NUMBER, BadCursor, Keyset, read_page, size_of
 from ops.admin.readonly import ReadOnlyAdmin
+from ops.admin.selection import SelectionTool, check_box
+from ops.audit import viewings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,9 @@ class Column:
     title: str
     cell: Callable[[Any], object]
     numeric: bool = False
+
+
+PICK = Column("Select", check_box)
 
 
 class Filters(forms.Form):
@@ -70,16 +78,31 @@ class KeysetAdmin(ReadOnlyAdmin):
     when_empty: ClassVar[str] = "There is nothing here yet."
     list_template: ClassVar[str] = "ops/keyset_list.html"
     page_size: ClassVar[int] = 50
+    export_also: ClassVar[tuple[Column, ...]] = ()
+    """Columns that only the exported file has, such as the currency of amounts."""
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", self.admin_site.admin_view(self.export_view), name=name), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        return export_view(self, request)
+
+    def list_url(self, filters: dict[str, str]) -> str:
+        return _with(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"), filters)
+
+    def found(self, request: HttpRequest, data: Mapping[str, Any]) -> tuple[Filters, QuerySet[Any], Keyset]:
+        """The rows that the filters in `data` leave, with their order; none where a filter is wrong."""
+        form = self.filters(data)
+        queryset = self.get_queryset(request).defer(*self.deferred)
+        if not form.is_valid():
+            return form, queryset.none(), self.keyset
+        return (form, *form.narrow(queryset, self.keyset))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if (refused := self.require_view(request)) is not None:
             return refused
-        form = self.filters(request.GET)
-        queryset, keyset = self.get_queryset(request).defer(*self.deferred), self.keyset
-        if form.is_valid():
-            queryset, keyset = form.narrow(queryset, keyset)
-        else:
-            queryset = queryset.none()
+        form, queryset, keyset = self.found(request, request.GET)
         first = _url(request, form.given())
         try:
             page = read_page(queryset, keyset, request.GET.dict(), self.page_size)
@@ -87,22 +110,37 @@ class KeysetAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(first)
         if not page.rows and not page.is_first:
             return HttpResponseRedirect(first)
+        viewings.note(request, what=self.opts.label_lower, filters=form.given(), rows=len(page.rows))
+        selection = self.selection(request)
+        columns = (*self.columns, PICK) if selection else self.columns
         context = {
             "title": str(self.opts.verbose_name_plural).capitalize(),
             "admin": self,
             "form": form,
             "is_narrowed": bool(form.given()),
-            "headings": self.columns,
-            "rows": [[(column, column.cell(row)) for column in self.columns] for row in page.rows],
+            "headings": columns,
+            "rows": [[(column, column.cell(row)) for column in columns] for row in page.rows],
+            "selection": selection,
             "page": page,
             "first_url": first,
             "newer_url": page.newer and _url(request, form.given(), page.newer),
             "older_url": page.older and _url(request, form.given(), page.older),
             "last_url": _url(request, form.given(), {"end": "1"}),
             "can_jump": bool(self.jump_label) and keyset is self.keyset,
+            "export_url": self._export_url(request, form),
             "size": "" if form.given() or not page.rows else size_of(self.model),
         }
         return self.render(request, self.list_template, {**context, **self.list_context(request)})
+
+    def _export_url(self, request: HttpRequest, form: Filters) -> str:
+        """Empty for who may not, and where there is nothing to export."""
+        if form.errors or not request.user.has_perm(EXPORT_LISTS):
+            return ""
+        return _with(f"{request.path}export/", form.given())
+
+    def selection(self, request: HttpRequest) -> list[SelectionTool]:
+        """What this user may do with rows that are selected in the list."""
+        return []
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
         """What a subclass adds to the list's page, such as `tools`: (label, URL) of buttons above it."""
@@ -110,5 +148,8 @@ class KeysetAdmin(ReadOnlyAdmin):
 
 
 def _url(request: HttpRequest, filters: dict[str, str], cursor: Any = ()) -> str:
-    query = urlencode({**filters, **dict(cursor)})
-    return f"{request.path}?{query}" if query else request.path
+    return _with(request.path, {**filters, **dict(cursor)})
+
+
+def _with(path: str, parameters: dict[str, str]) -> str:
+    return f"{path}?{urlencode(parameters)}" if parameters else path

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
+from ops.access.fresh import require_fresh
 from ops.admin.audited import reason_field, require_permission
 from ops.admin.lists import KeysetAdmin
 from ops.audit.record import REFUSED, record
@@ -38,12 +39,18 @@ class ManagedAdmin(KeysetAdmin):
         button: str,
         about: str,
         do: Callable[[str], str],
+        back: str | None = None,
+        sensitive: bool = False,
     ) -> HttpResponse:
-        """The form that asks why; sent, it does `do(reason)` and tells what that returns, or why it was not done."""
+        """The form that asks why; sent, it does `do(reason)` and tells what that returns, or why it was not done.
+        `back` is where that is told: the row's page unless it is given, for a row that is gone afterwards.
+        `sensitive`: only after a recent sign-in."""
         subject = f"{self.opts.model_name}:{obj.pk if obj else 'unknown'}"
         require_permission(request, self.manage_permission, action, subject)
         if obj is None:
             raise Http404(f"There is no such {self.opts.verbose_name}.")
+        if sensitive and request.method == "POST":
+            require_fresh(request)
         form = ReasonForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             reason = form.cleaned_data["reason"]
@@ -57,7 +64,7 @@ class ManagedAdmin(KeysetAdmin):
                 messages.error(request, str(refusal))
             else:
                 messages.success(request, done)
-            return HttpResponseRedirect(page_of(self.opts.label_lower, obj.pk))
+            return HttpResponseRedirect(back or page_of(self.opts.label_lower, obj.pk))
         context = {"title": f"{button}: {obj}", "form": form, "about": about, "button": button}
         return self.render(request, "ops/act.html", {**context, "back": page_of(self.opts.label_lower, obj.pk)})
 

@@ -1,5 +1,9 @@
 """An emergency procedure as a dialog: a form that asks why, a preview that lists exactly what would be done, and a
-confirmation that does just that, once, and shows what came of it.
+confirmation that has just that done, once: at once where it is urgent and short, by a job where it may take long, and
+after a second person's approval where it is sensitive. Either way a report stays, among the jobs.
+
+Ending sessions and resetting pools are done at once: they are asked for when workers and queues may be what stands
+still. All that goes through tables is a job.
 
 The preview hands the browser a signed note of what it listed; without one nothing is done, so that no request skips
 the look, and what was not listed is not touched.
@@ -14,21 +18,28 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import messages
 from django.core import signing
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from ops.access.fresh import require_fresh
 from ops.admin.audited import require_permission
 from ops.admin.managed import NotDone, ReasonForm
 from ops.admin.once import Once
 from ops.admin.readonly import ReadOnlyAdmin
+from ops.approvals.asking import AlreadyAsked, ask
+from ops.approvals.persons import Person
+from ops.approvals.registry import CannotDo
 from ops.audit.record import REFUSED, record, staff_actor
 from ops.conf import get_settings
 from ops.detectors.looking import CannotLook
+from ops.html import page_of
+from ops.jobs import asking
 from ops.timeouts import within
 
 SALT = "ops.admin.procedure"
 CONFIRM_WITHIN = 300
 """Seconds for which a preview counts."""
+ASKED = "It is asked for, and nothing was done yet: somebody else who may has to approve it."
 LONGEST = 40.0
 """Seconds that a procedure gets; the web server ends a request after 60."""
 
@@ -69,6 +80,19 @@ class Procedure(ABC):
             NotDone: it cannot be done, and why.
         """
 
+    def two_persons(self, data: dict[str, Any]) -> str:
+        """The sensitive action (`ops.approvals`) that it is, and hence somebody else has to approve; "" where one
+        person may."""
+        return ""
+
+    def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
+        """What the job, or the sensitive action, is given; JSON-ready."""
+        return data
+
+
+class AtOnce(Procedure):
+    """Short, and perhaps urgent: done in the request."""
+
     @abstractmethod
     def carry_out(self, data: dict[str, Any], chosen: Any, *, actor: str, reason: str) -> Sequence[str]:
         """Does what was listed, and returns what it did, a line for each thing.
@@ -78,9 +102,18 @@ class Procedure(ABC):
         """
 
 
+class ByJob(Procedure):
+    """Done by a worker, with progress, log and report on the job's page."""
+
+    job: ClassVar[str]
+    """The job action (`ops.jobs`)."""
+
+
 def run(admin: ReadOnlyAdmin, request: HttpRequest, procedure: Procedure, *, back: str) -> HttpResponse:
     """The dialog's page for this request. `back` is the URL of the page that it was begun from."""
     require_permission(request, procedure.permission, procedure.action, procedure.subject)
+    if request.method == "POST":
+        require_fresh(request)
     if request.method == "POST" and "confirmed" in request.POST:
         return _confirm(admin, request, procedure, back)
     form = procedure.form(request.POST or None)
@@ -95,9 +128,8 @@ def run(admin: ReadOnlyAdmin, request: HttpRequest, procedure: Procedure, *, bac
             form.add_error(None, _told(error, procedure))
         else:
             note = _sign(request, procedure, {"data": data, "reason": reason, "chosen": plan.chosen})
-            return admin.render(
-                request, "ops/procedure_preview.html", {**context, "plan": plan, "reason": reason, "note": note}
-            )
+            context |= {"plan": plan, "reason": reason, "note": note, "asks": bool(procedure.two_persons(data))}
+            return admin.render(request, "ops/procedure_preview.html", context)
     return admin.render(request, "ops/procedure.html", {**context, "form": form})
 
 
@@ -106,6 +138,54 @@ def _confirm(admin: ReadOnlyAdmin, request: HttpRequest, procedure: Procedure, b
     if note is None:
         messages.warning(request, "Nothing was done: that preview is too old or was used before. Look again.")
         return HttpResponseRedirect(request.path)
+    if sensitive := procedure.two_persons(note["data"]):
+        return _ask(request, procedure, sensitive, note, back)
+    if isinstance(procedure, ByJob):
+        return _start(request, procedure, note)
+    assert isinstance(procedure, AtOnce), "a procedure is one of the two"
+    return _do(admin, request, procedure, note, back)
+
+
+def _ask(request: HttpRequest, procedure: Procedure, sensitive: str, note: dict[str, Any], back: str) -> HttpResponse:
+    """Puts it before a second person."""
+    command = procedure.input(note["data"], note["chosen"])
+    try:
+        with _bounded():
+            approval = ask(
+                sensitive, command, subject=procedure.subject, reason=note["reason"], by=Person.of(request)
+            )
+    except AlreadyAsked as error:
+        messages.warning(request, str(error))
+        return HttpResponseRedirect(page_of("ops.approval", error.approval.pk))
+    except (CannotDo, CannotLook, DatabaseError) as error:
+        messages.error(request, f"Nothing was asked for: {str(error).strip()[:300]}")
+        return HttpResponseRedirect(back)
+    messages.success(request, ASKED)
+    return HttpResponseRedirect(page_of("ops.approval", approval.pk))
+
+
+def _start(request: HttpRequest, procedure: ByJob, note: dict[str, Any]) -> HttpResponse:
+    """Makes the job, with its entry in the audit, and then tells a worker."""
+    data = procedure.input(note["data"], note["chosen"])
+    with transaction.atomic():
+        job = asking.make(
+            procedure.job,
+            subject=procedure.subject,
+            input=data,
+            reason=note["reason"],
+            actor=staff_actor(request.user),
+        )
+        detail = {"job": job.pk, "input": data}
+        start = f"start_{procedure.action}"
+        record(request, action=start, subject=procedure.subject, reason=note["reason"], detail=detail)
+    if not asking.send(job):
+        messages.warning(request, asking.NOT_SENT)
+    return HttpResponseRedirect(page_of("ops.job", job.pk))
+
+
+def _do(
+    admin: ReadOnlyAdmin, request: HttpRequest, procedure: AtOnce, note: dict[str, Any], back: str
+) -> HttpResponse:
     data, reason, actor = note["data"], note["reason"], staff_actor(request.user)
     entry = {"action": procedure.action, "subject": procedure.subject, "reason": reason}
     try:
@@ -116,10 +196,11 @@ def _confirm(admin: ReadOnlyAdmin, request: HttpRequest, procedure: Procedure, b
         record(request, **entry, outcome=REFUSED, detail={**data, "message": told})
         messages.error(request, told)
         return HttpResponseRedirect(back)
-    record(request, **entry, detail={**data, "report": list(report)})
-    return admin.render(
-        request, "ops/procedure_report.html", {"title": procedure.button, "report": report, "back": back}
-    )
+    with transaction.atomic():
+        record(request, **entry, detail={**data, "report": list(report)})
+        kept = asking.keep_report(**entry, input=data, actor=actor, report=report)
+    context = {"title": procedure.button, "report": report, "back": back, "kept": kept}
+    return admin.render(request, "ops/procedure_report.html", context)
 
 
 def _bounded() -> AbstractContextManager[None]:

@@ -42,15 +42,16 @@ class ReadOnlyAdmin(ModelAdmin):
         """Further pages of the model, tried before the page of a row."""
         return []
 
-    def require_view(self, request: HttpRequest) -> HttpResponse | None:
-        """None when the list or page may be shown, else the answer to give.
+    def require_view(self, request: HttpRequest, *, also: tuple[str, ...] = ()) -> HttpResponse | None:
+        """None when the list or page may be shown, else the answer to give. `also` are methods beside GET and HEAD.
 
         Raises:
             PermissionDenied: the user may not see it.
         """
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return None if request.method in ("GET", "HEAD") else HttpResponseNotAllowed(["GET", "HEAD"])
+        methods = ["GET", "HEAD", *also]
+        return None if request.method in methods else HttpResponseNotAllowed(methods)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -3,16 +3,23 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
-from ops.admin.audited import AuditedAdmin, ReasonMixin
+from ops.access.fresh import require_fresh
+from ops.admin.audited import AuditedAdmin, ReasonMixin, require_permission
+from ops.admin.managed import ReasonForm
+from ops.audit.record import record
+from ops.signin import factor, sessions
+from ops.signin.models import SecondFactor
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -40,6 +47,8 @@ class RoleForm(ReasonMixin, forms.ModelForm):
 class StaffAdmin(AuditedAdmin, DjangoUserAdmin):
     """Members of staff are never deleted, since events and entries name them: take “active” away instead."""
 
+    needs_fresh_sign_in = True
+    change_form_before_template = "signin/staff_second_factor.html"
     form = StaffChangeForm
     add_form = StaffCreationForm
     change_password_form = StaffPasswordForm
@@ -56,9 +65,64 @@ class StaffAdmin(AuditedAdmin, DjangoUserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("username", "usable_password", "password1", "password2", "reason")}),)
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.reset_second_factor_view)
+        return [
+            path("<int:user_id>/reset-second-factor/", view, name="auth_user_reset_second_factor"),
+            *super().get_urls(),
+        ]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "second_factor": _second_factor(object_id)}
+        return super().changeform_view(request, object_id, form_url, context)
+
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        with transaction.atomic():  # the change and its record
-            return super().user_change_password(request, id, form_url)
+        if self.has_change_permission(request):
+            require_fresh(request)
+        with transaction.atomic():  # the change, its record, and the end of the person's sessions
+            response = super().user_change_password(request, id, form_url)
+            if request.method == "POST" and response.status_code == 302 and (user := self.get_object(request, id)):
+                sessions.end_all(user, but=request.session if user.pk == request.user.pk else None)
+            return response
+
+    def reset_second_factor_view(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """For a lost phone: the next sign-in leads to enrolment. Never one's own, which has a page of its own."""
+        action, subject = "reset_second_factor", f"user:{user_id}"
+        require_permission(request, "ops.reset_second_factor", action, subject)
+        user = User.objects.filter(pk=user_id).first()
+        if user is None:
+            raise Http404("There is no such member of staff.")
+        back = reverse("admin:auth_user_change", args=[user_id])
+        if user.pk == request.user.pk:
+            messages.error(request, "Nobody resets the own second factor: use another app on “My sign-in” instead.")
+            return HttpResponseRedirect(back)
+        require_fresh(request)
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            with transaction.atomic():
+                had_one, ended = factor.reset(user), sessions.end_all(user)
+                detail = {"name": str(user), "had_one": had_one, "sessions_ended": ended}
+                record(request, action=action, subject=subject, reason=form.cleaned_data["reason"], detail=detail)
+            messages.success(request, f"{user} sets up an authenticator app at the next sign-in.")
+            return HttpResponseRedirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Reset the second factor: {user}",
+            "form": form,
+            "about": (
+                "The authenticator app and the recovery codes count no more, all sessions end, and whoever knows the "
+                "password sets up a new app at the next sign-in. Make sure by another way who it is that asks."
+            ),
+            "button": "Reset the second factor",
+            "back": back,
+        }
+        return TemplateResponse(request, "ops/act.html", context)
 
     def audit_detail(self, obj: Any, message: Any) -> Any:
         return {
@@ -72,6 +136,7 @@ class StaffAdmin(AuditedAdmin, DjangoUserAdmin):
 
 @admin.register(Group)
 class RoleAdmin(AuditedAdmin, DjangoGroupAdmin):
+    needs_fresh_sign_in = True
     form = RoleForm
     fields = ("name", "permissions", "reason")
     filter_horizontal = ()
@@ -80,3 +145,7 @@ class RoleAdmin(AuditedAdmin, DjangoGroupAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         kwargs["widget"] = UnfoldAdminSelectMultipleWidget(attrs={"size": 20})
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+def _second_factor(object_id: str | None) -> SecondFactor | None:
+    return SecondFactor.objects.filter(user_id=object_id).first() if object_id and object_id.isdecimal() else None

@@ -9,6 +9,9 @@ from django.http import HttpRequest
 
 from ops.audit.record import NOBODY, REFUSED, record, staff_actor
 
+NOT_LOOKED_AT = "ops.audit.not_looked_at"
+"""Set in `request.META` by an authentication backend that makes somebody wait."""
+
 
 @receiver(user_logged_in, dispatch_uid="ops.audit.signed_in")
 def record_sign_in(sender: object, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> None:
@@ -29,8 +32,9 @@ def record_sign_out(
 def record_failed_sign_in(
     sender: object, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """The name that was tried is kept, the password never."""
-    if request is not None:
+    """The name that was tried is kept, the password never. A try that was not looked at leaves no entry: they would
+    come as fast as anybody likes."""
+    if request is not None and not request.META.get(NOT_LOOKED_AT):
         tried = f"staff:{credentials.get('username') or ''}"
         reason = "wrong user name or password"
         record(request, action="sign_in", subject=tried, reason=reason, outcome=REFUSED, actor=NOBODY)

@@ -23,8 +23,10 @@ class CleanedUp:
         return lines
 
 
-Cleanup = Callable[[bool], CleanedUp]
-"""Called with `dry_run`."""
+Step = Callable[[str], None]
+"""Told what comes next; raises where the cleanup is to stop."""
+Cleanup = Callable[[bool, Step], CleanedUp]
+"""Called with `dry_run` and whom to tell of each kind before it is removed."""
 
 _registered: list[Cleanup] = []
 
@@ -33,11 +35,11 @@ def register_cleanup(cleanup: Cleanup) -> None:
     _registered.append(cleanup)
 
 
-def clean_up(*, dry_run: bool) -> CleanedUp:
+def clean_up(*, dry_run: bool, step: Step = lambda kind: None) -> CleanedUp:
     """Runs what is registered, in order."""
     done = CleanedUp()
     for cleanup in _registered:
-        part = cleanup(dry_run)
+        part = cleanup(dry_run, step)
         done.removed |= part.removed
         done.unfinished += part.unfinished
     return done

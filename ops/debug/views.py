@@ -45,6 +45,12 @@ def cleanup(request: HttpRequest) -> HttpResponse:
     if asked not in FLAGS:
         return problem(request, 400, "validation_failed", f"dry_run is {asked[:20]!r}: it must be true or false.")
     dry_run = FLAGS[asked]
+    if not dry_run and request.META["ops.actor"].startswith("staff:"):
+        told = (
+            "In the admin a cleanup takes two persons: ask for it on the page Operations. With dry_run=true it is "
+            "counted here."
+        )
+        return problem(request, 403, "permission_denied", told)
     with within(CLEANUP_WITHIN):
         done = clean_up(dry_run=dry_run)
     record(

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 from psycopg_pool import PoolTimeout
 
-from ops import board
+from ops import board, trends
 from ops.board import facts
 from ops.conf import get_settings
 from ops.database.locks import session_lock
@@ -65,6 +65,7 @@ class Monitor:
         self._resolver = Resolver()
         self._deadlocks_ever: int | None = None
         self._prune_at = 0.0
+        self._sample_at = 0.0
 
     def run(self, stop: Stop) -> None:
         """Until `stop` is set. While PostgreSQL does not answer, what the boards tell is logged."""
@@ -107,6 +108,7 @@ class Monitor:
         if get_settings().enable_auto_resolution:
             self._resolver.resolve(seen)
         self._prune_when_due()
+        self._sample_when_due()
         self.told.at, self.told.findings, self.told.error = time.time(), len(found), ""
         self.told.seconds = round(time.monotonic() - began, 3)
         MonitorRun.objects.update_or_create(
@@ -150,6 +152,11 @@ class Monitor:
         if time.monotonic() >= self._prune_at:
             self._prune_at = time.monotonic() + PRUNE_EVERY
             incidents.prune()
+
+    def _sample_when_due(self) -> None:
+        if time.monotonic() >= self._sample_at:
+            self._sample_at = time.monotonic() + trends.EVERY
+            trends.sample()
 
 
 def last_run() -> dict[str, Any] | None:

@@ -107,19 +107,16 @@ def test_a_discard_takes_a_reason_and_two_persons_and_releases_what_was_parked(b
     parked = DeadLetter.objects.filter(state="parked").first()
     assert parked is not None
 
-    for refused in (
-        lambda: dead_letters.request_discard(letter.id, by="staff:alice", reason="  "),
-        lambda: dead_letters.request_discard(parked.id, by="staff:alice", reason="why not"),
-        lambda: dead_letters.confirm_discard(letter.id, by="staff:bob"),
+    for number, asked_by, reason in (
+        (letter.id, "staff:alice", "  "),
+        (parked.id, "staff:alice", "why not"),
+        (letter.id, "staff:bob", "on my own"),
     ):
         with pytest.raises(NotResolvable):
-            refused()
-    dead_letters.request_discard(letter.id, by="staff:alice", reason="test data of a partner")
-    with pytest.raises(NotResolvable, match="second person"):
-        dead_letters.confirm_discard(letter.id, by="staff:alice")
+            dead_letters.discard(number, asked_by=asked_by, by="staff:bob", reason=reason)
     assert amounts(sick) == [100, 200]
 
-    done = dead_letters.confirm_discard(letter.id, by="staff:bob")
+    done = dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data of a partner")
 
     assert (done.applied, done.left) == (3, 0)
     assert amounts(sick) == [100, 200, 10, 10, 10]
@@ -170,6 +167,32 @@ def test_the_command_lists_shows_retries_and_discards(
         call_command("dead_letters", "retry", str(letter.id), "--by", "alice")
     with pytest.raises(CommandError, match="reason"):
         call_command("dead_letters", "discard", str(letter.id), "--by", "alice")
+    call_command("dead_letters", "discard", str(letter.id), "--by", "alice", "--reason", "test data")
+    with pytest.raises(CommandError, match="takes a second person"):
+        call_command("dead_letters", "discard", str(letter.id), "--by", "alice", "--confirm")
+    letter.refresh_from_db()
+    assert letter.state == "failed"
     fragile["mended"] = True
     call_command("dead_letters", "retry", str(letter.id), "--by", "alice")
     assert "4 events applied" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("fragile")
+def test_the_command_discards_when_a_second_person_confirms(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    with pytest.raises(CommandError, match="nobody has asked"):
+        call_command("dead_letters", "discard", str(letter.id), "--by", "bob", "--confirm")
+    call_command("dead_letters", "discard", str(letter.id), "--by", "alice", "--reason", "test data")
+
+    call_command("dead_letters", "discard", str(letter.id), "--by", "bob", "--confirm")
+
+    assert "3 events were applied, 0 still wait" in capsys.readouterr().out
+    letter.refresh_from_db()
+    assert (letter.state, letter.discard_requested_by, letter.resolved_by) == (
+        "discarded",
+        "command:alice",
+        "command:bob",
+    )
+    assert amounts(sick) == [100, 200, 10, 10, 10]

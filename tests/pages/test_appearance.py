@@ -1,6 +1,4 @@
-"""Dark mode and narrow screens."""
-
-import pytest
+"""Dark mode, labels, and forms without a mouse. (Narrow screens: test_accessibility.)"""
 
 from tests.bank import Bank
 from tests.pages.conftest import Desk
@@ -40,35 +38,6 @@ def test_dark_mode_follows_the_system(bank: Bank, desk: Desk) -> None:
     desk.shot("account-dark")
     desk.go(f"/admin/accounts/account/{ann}/transfer/")
     desk.shot("transfer-dark")
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "",
-        "accounts/account/",
-        "account",
-        "deposit",
-        "eventstore/event/",
-        "accounts/transaction/",
-        "ops/apikey/issue/",
-        "ops/operationsaccess/",
-        "ops/operationsaccess/end-transactions/",
-        "ops/incident/",
-        "replay",
-    ],
-)
-def test_each_page_fits_a_width_of_360_pixels(bank: Bank, desk: Desk, page: str) -> None:
-    ann, _ = some_history(bank)
-    desk.page.set_viewport_size(NARROW)
-    desk.sign_in("supervisor")
-    paths = {"account": f"accounts/account/{ann}/change/", "deposit": f"accounts/account/{ann}/deposit/"}
-    paths["replay"] = f"eventstore/stream/{ann}/replay/"
-
-    desk.go(f"/admin/{paths.get(page, page)}")
-
-    assert not desk.is_wider_than_its_window()
-    desk.shot(f"narrow-{page.strip('/').replace('/', '-') or 'overview'}")
 
 
 def test_every_field_of_a_form_has_a_label(bank: Bank, desk: Desk) -> None:

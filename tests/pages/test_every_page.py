@@ -4,14 +4,12 @@ from bankes.navigation import GROUPS
 from tests.bank import Bank
 from tests.pages.conftest import Desk
 from tests.pages.test_accounts import some_history
-from tests.staff import PASSWORD, make_staff, make_superuser
+from tests.staff import make_staff, make_superuser
 
 
 def test_every_page_of_the_side_bar_opens_without_a_complaint(bank: Bank, desk: Desk) -> None:
     some_history(bank)
-    make_superuser()
-    desk.go("/admin/")
-    desk.fill_in_sign_in("root", PASSWORD)
+    desk.enter(make_superuser())
     desk.page.wait_for_url("**/admin/")
     paths = desk.page.locator("#nav-sidebar-apps a").evaluate_all("links => links.map(a => a.getAttribute('href'))")
     assert len(paths) == 2 + sum(len(entries) for _, entries in GROUPS)
@@ -25,9 +23,7 @@ def test_every_page_of_the_side_bar_opens_without_a_complaint(bank: Bank, desk: 
 
 def test_the_forms_of_staff_and_clients_open_without_a_complaint(desk: Desk) -> None:
     user = make_staff("teller")
-    make_superuser()
-    desk.go("/admin/")
-    desk.fill_in_sign_in("root", PASSWORD)
+    desk.enter(make_superuser())
 
     for path in (
         "auth/user/add/",

@@ -4,14 +4,17 @@ import psycopg
 
 from accounts.models import Transaction
 from ops.conf import get_settings
-from ops.models import Resolution
+from ops.jobs import running
+from ops.models import Approval, Job, Resolution
 from tests.bank import Bank
+from tests.ops.admin.dialog import decide
 from tests.ops.commands.test_terminate_transactions import lives
 from tests.ops.detectors.conftest import in_hand
 from tests.pages.conftest import Desk
 from tests.pages.test_accounts import some_history
 from tests.pages.test_appearance import NARROW, brightness
 from tests.processes import wait_until
+from tests.staff import make_staff, signed_in
 
 PAGE = "/admin/ops/operationsaccess/"
 
@@ -36,11 +39,15 @@ def test_somebody_who_blocks_others_is_seen_and_ended(bank: Bank, desk: Desk) ->
             desk.shot("operations-preview")
             assert not Resolution.objects.exists()
             desk.send()
-            assert desk.says(f"Session {pid}: done.")
-            desk.shot("operations-report")
+            assert desk.says("somebody else who may has to approve it")
+            desk.shot("operations-asked")
+            assert lives(blocker)
+            decide(signed_in(make_staff("supervisor")), Approval.objects.get())
         assert not lives(blocker)
     assert Resolution.objects.get().actor == "staff:operator"
-    desk.click("Back")
+    desk.page.reload()
+    assert desk.says(f"Session {pid}: done.")
+    desk.go(PAGE)
     assert desk.says("Nobody waits for a lock.")
 
 
@@ -74,6 +81,8 @@ def test_an_account_is_replayed_from_its_own_page(bank: Bank, desk: Desk) -> Non
     desk.send()
     assert desk.says("rows are wrong")
     desk.send()
+    assert desk.says("Waiting for a worker")
+    assert running.run(Job.objects.get().pk)
 
-    assert desk.says("rows were wrong")
+    assert desk.says("rows were mended")
     assert list(Transaction.objects.order_by("position").values()) == before

@@ -15,7 +15,7 @@ NOT_CLOSED = frozenset({Status.OPEN, Status.FROZEN})
 @dataclass(frozen=True, slots=True)
 class CommandPage:
     """`name` is the audit entry's action and the end of the URL's name; `statuses` are those of an account that
-    it is offered for."""
+    it is offered for; `asks_again`: only after a recent sign-in."""
 
     name: str
     permission: str
@@ -24,6 +24,7 @@ class CommandPage:
     form: type[f.CommandForm]
     statuses: frozenset[Status] = OPEN_ONLY
     is_dangerous: bool = False
+    asks_again: bool = False
 
     def url(self, account_id: UUID) -> str:
         return reverse(f"admin:accounts_account_{self.name}", args=[account_id])
@@ -57,6 +58,7 @@ CHANGE_OVERDRAFT_LIMIT = CommandPage(
     "The limit says how far below zero the balance may go.",
     f.OverdraftLimitForm,
     statuses=NOT_CLOSED,
+    asks_again=True,
 )
 FREEZE = CommandPage(
     "freeze",
@@ -81,6 +83,7 @@ CLOSE = CommandPage(
     "The account is closed for good. Its balance must be zero, and its history stays.",
     f.CloseForm,
     is_dangerous=True,
+    asks_again=True,
 )
 ACCOUNT_COMMANDS = (DEPOSIT, WITHDRAW, TRANSFER, CHANGE_OVERDRAFT_LIMIT, FREEZE, UNFREEZE, CLOSE)
 
@@ -99,4 +102,5 @@ REVERSE = CommandPage(
     "whole; both stay in the books.",
     f.ReverseForm,
     is_dangerous=True,
+    asks_again=True,
 )

@@ -15,15 +15,19 @@ from accounts.admin.cells import account_url, transaction_url
 from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, NOTHING_DONE, UNKNOWN
 from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
+from accounts.admin.commands.second_person import ask_for, why_two
 from accounts.admin.commands.subject import Subject
+from accounts.domain.commands import Command
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import format_minor
 from accounts.services import Envelope, Executed, execute_one, idempotency_key
 from eventstore.errors import OutcomeUnknown, StoreBusy
 from eventstore.events import Context
 from ops.access.address import client_address
+from ops.access.fresh import require_fresh
 from ops.access.trace import correlation_id, request_id, traceparent
 from ops.admin.readonly import ReadOnlyAdmin
+from ops.approvals.registry import CannotDo
 from ops.audit.record import DONE, REFUSED, record, staff_actor
 from ops.html import link
 
@@ -53,8 +57,16 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
     form = page.form(subject, request.POST)
     if not form.is_valid():
         return _show(admin, request, page, subject, form)
+    if page.asks_again:
+        require_fresh(request)
     try:
-        executed = _execute(request, form)
+        command = form.command()
+        if (why := why_two(request, command)) is not None:
+            return ask_for(request, page, form, command, why)
+        executed = _execute(request, form, command)
+    except CannotDo as refusal:
+        form.add_error(None, str(refusal))
+        return _show(admin, request, page, subject.read_again(), form)
     except Refusal as refusal:
         _record(request, page, form, outcome=REFUSED, detail={"code": refusal.code, "message": refusal.message})
         subject = subject.read_again()
@@ -72,13 +84,13 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
     )
 
 
-def _execute(request: HttpRequest, form: CommandForm) -> Executed:
+def _execute(request: HttpRequest, form: CommandForm, command: Command) -> Executed:
     """
     Raises:
         Refusal, and what `execute_one` raises.
     """
     actor = staff_actor(request.user)
-    command, data = form.command(), form.cleaned_data
+    data = form.cleaned_data
     context = Context(
         actor=actor,
         source="admin",

@@ -5,9 +5,15 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from eventstore.approvals import Discard
 from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable, Redrive
+from ops.approvals.asking import ask
+from ops.approvals.deciding import NotDecided, approve
+from ops.approvals.models import Approval
+from ops.approvals.persons import Person
+from ops.approvals.registry import CannotDo
 from ops.management.working import WorkingCommand
 
 MAX_LISTED = 200
@@ -64,12 +70,32 @@ class Command(WorkingCommand):
         self._tell(dead_letters.retry(options["id"], by=f"command:{options['by']}"))
 
     def _discard(self, options: dict[str, Any]) -> None:
-        by = f"command:{options['by']}"
+        """The same question as in the admin: who asked here may be answered there, and the other way round."""
+        person, reason = Person(f"command:{options['by']}"), options["reason"].strip()
+        subject = f"deadletter:{options['id']}"
         if options["confirm"]:
-            self._tell(dead_letters.confirm_discard(options["id"], by=by))
+            self._confirm(subject, person, reason)
             return
-        dead_letters.request_discard(options["id"], by=by, reason=options["reason"])
-        self.stdout.write("Asked for. Another person confirms it with --confirm.")
+        if not reason:
+            raise NotResolvable("a discard needs a reason")
+        try:
+            ask(Discard.name, {"letter": options["id"]}, subject=subject, reason=reason, by=person)
+        except CannotDo as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("Asked for. Another person confirms it with --confirm, or approves it in the admin.")
+
+    def _confirm(self, subject: str, person: Person, reason: str) -> None:
+        waiting = Approval.objects.filter(action=Discard.name, subject=subject, state=Approval.State.PENDING).first()
+        if waiting is None:
+            raise NotResolvable("nobody has asked for that: that comes first")
+        try:
+            decided = approve(waiting.pk, by=person, reason=reason or "confirmed by command", digest=waiting.digest)
+        except (NotDecided, CannotDo) as error:
+            raise CommandError(f"Nothing was changed: {error}") from error
+        told = " ".join(decided.result)
+        if decided.outcome != Approval.Outcome.DONE:
+            raise CommandError(told or "It was approved and could not be carried out yet: it is tried again.")
+        self.stdout.write(told)
 
     def _tell(self, redrive: Redrive) -> None:
         if redrive.error:

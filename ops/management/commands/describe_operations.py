@@ -21,9 +21,9 @@ Printed by `manage.py describe_operations`; a test holds it equal to the code.
 
 Live and ready are open to all. The rest is for callers on the machine itself (straight, without a proxy), from
 `OPS_ALLOWED_NETWORKS`, with an API key of scope `ops:read` (the cleanup: `ops:write`), or signed in as staff with
-the permission "Can see health, metrics, configuration and what is in hand" (the cleanup: "Can run the cleanup").
-Others get 403 as a problem that says so. Paths work with and without a trailing slash; answers follow
-[operations.schema.json](operations.schema.json).
+the permission "Can see health, metrics, configuration and what is in hand" (the cleanup: "Can run the cleanup",
+and with dry_run=true alone: in the admin a cleanup takes two persons). Others get 403 as a problem that says so.
+Paths work with and without a trailing slash; answers follow [operations.schema.json](operations.schema.json).
 
 A component is `healthy`, `degraded` (it works, and somebody should look) or `unhealthy` (503), with a reason, what
 was measured, and the thresholds that crossed. One that does not answer within `HEALTH_CHECK_TIMEOUT` is unhealthy.

@@ -29,4 +29,6 @@ def _plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" for key, item in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

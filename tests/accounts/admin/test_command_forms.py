@@ -49,7 +49,6 @@ def test_each_command_does_what_its_name_says(bank: Bank, supervisor: Client) ->
     for command, fields in (
         ("withdraw", {"amount": "10.00"}),
         ("transfer", {"amount": "20.00", "target_account_id": str(bob)}),
-        ("change-overdraft-limit", {"limit": "5"}),
         ("freeze", {}),
         ("unfreeze", {}),
     ):
@@ -59,12 +58,11 @@ def test_each_command_does_what_its_name_says(bank: Bank, supervisor: Client) ->
     assert list(types)[2:] == [
         "Withdrawn",
         "TransferSent",
-        "OverdraftLimitChanged",
         "AccountFrozen",
         "AccountUnfrozen",
     ]
     account = Account.objects.get(pk=ann)
-    assert (account.balance, account.overdraft_limit, account.status) == (7000, 500, "open")
+    assert (account.balance, account.overdraft_limit, account.status) == (7000, 0, "open")
     assert bank.balance(bob) == 2000
 
 

@@ -16,7 +16,7 @@ from eventstore.projections.runner import catch_up
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.models import ApiKey, AuditEntry
 from tests.bank import Bank
-from tests.staff import make_superuser, signed_in
+from tests.staff import make_superuser, sign_in, signed_in
 
 READ_ONLY = [
     Account,
@@ -122,7 +122,7 @@ def test_what_does_not_exist_is_not_found(db: None, path: str) -> None:
 def test_a_form_without_its_csrf_token_is_not_accepted(bank: Bank) -> None:
     ann = bank.open("1.00")
     client = Client(enforce_csrf_checks=True)
-    client.force_login(make_superuser())
+    sign_in(client, make_superuser())
     before = bank.footprint()
 
     answer = client.post(f"/admin/accounts/account/{ann}/deposit/", {"amount": "1.00", "reason": "x"})

@@ -4,7 +4,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -13,6 +12,7 @@ from ops.access.keys import issue_key, revoke_key
 from ops.models import ApiKey
 from tests.accounts.api.caller import Caller, new_caller, openapi, refusal
 from tests.bank import Bank
+from tests.staff import make_superuser, signed_in
 
 RIGHT_FORM = "bk_0123456789ab_" + "A" * 43
 
@@ -115,9 +115,8 @@ bank_id = "01980a2b-6f3e-7c11-9d4a-0f6f3c2b1a55"
 
 
 def test_a_staff_session_does_not_open_the_api(bank: Bank) -> None:
-    User.objects.create_superuser("root", password="a long password 1")
-    browser = Client()
-    assert browser.login(username="root", password="a long password 1")
+    browser = signed_in(make_superuser())
+    assert browser.get("/admin/").status_code == 200
 
     assert browser.get("/api/v1/accounts").status_code == 401
 

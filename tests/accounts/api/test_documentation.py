@@ -14,14 +14,12 @@ from accounts.api.bodies import COMMAND_BODIES
 from accounts.domain.errors import ErrorCode
 from tests.accounts.api.caller import Caller, openapi
 from tests.bank import Bank
+from tests.staff import signed_in
 
 
 @pytest.fixture
 def staff(bank: Bank) -> Client:
-    User.objects.create_user("ann", password="a long password 1", is_staff=True)
-    browser = Client()
-    assert browser.login(username="ann", password="a long password 1")
-    return browser
+    return signed_in(User.objects.create_user("ann", password="a long password 1", is_staff=True))
 
 
 @pytest.fixture
@@ -82,9 +80,7 @@ def test_the_document_is_for_staff_and_clients_only(staff: Client, api: Caller) 
     assert api.http.get("/api/v1/schema", headers={"Authorization": f"Bearer {api.token}"}).status_code == 200
     assert Client().get("/api/v1/schema").status_code == 401
 
-    User.objects.create_user("guest", password="a long password 1")
-    guest = Client()
-    guest.login(username="guest", password="a long password 1")
+    guest = signed_in(User.objects.create_user("guest", password="a long password 1"))
     assert guest.get("/api/v1/schema").status_code == 403
 
 

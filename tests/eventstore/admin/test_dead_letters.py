@@ -9,6 +9,7 @@ from eventstore.models import DeadLetter
 from eventstore.projections.runner import catch_up
 from ops.models import AuditEntry
 from tests.bank import Bank
+from tests.ops.admin.dialog import asked, confirm, decide, preview, worked
 from tests.staff import make_staff, signed_in
 
 BASE = "/admin/eventstore/deadletter/"
@@ -71,25 +72,48 @@ def test_an_operator_retries_and_the_reason_is_recorded(mended: dict[str, bool])
 def test_a_discard_needs_a_second_person() -> None:
     operator = signed_in(make_staff("operator"))
     letter = failed()
-    operator.post(f"{BASE}{letter.id}/discard/", {"reason": "test data"})
+    url = f"{BASE}{letter.id}/discard/"
+    text, note = preview(operator, url, reason="test data")
+    assert "leaves out Deposited, version 3" in text
+    assert "1 events that wait behind it are applied" in text
+    approval = asked(confirm(operator, url, note))
     assert failed().state == "failed"
+    assert decide(operator, approval).state == "pending", "not one's own, and not without the right to decide"
 
-    answer = operator.post(f"{BASE}{letter.id}/confirm/", {"reason": "me again"}, follow=True)
-    assert "a second person has to confirm it" in answer.content.decode()
-    assert failed().state == "failed"
-    assert AuditEntry.objects.filter(action="confirm_discard_dead_letter", outcome="refused").count() == 1
+    approval = decide(signed_in(make_staff("supervisor")), approval)
 
-    second = signed_in(make_staff("supervisor"))
-    assert "Confirm the discard" in second.get(f"{BASE}{letter.id}/change/").content.decode()
-    second.post(f"{BASE}{letter.id}/confirm/", {"reason": "agreed"})
-
+    assert (approval.outcome, approval.result[1]) == ("done", "1 events were applied, 0 still wait.")
     assert (failed().state, failed().resolved_by) == ("discarded", "staff:supervisor")
+    assert (failed().discard_requested_by, failed().reason) == ("staff:operator", "test data")
     assert list(Transaction.objects.order_by("position").values_list("amount", flat=True)) == [100, 200]
+
+
+def test_a_letter_that_was_applied_meanwhile_is_not_discarded(mended: dict[str, bool]) -> None:
+    operator = signed_in(make_staff("operator"))
+    url = f"{BASE}{failed().id}/discard/"
+    approval = asked(confirm(operator, url, preview(operator, url)[1]))
+    mended["on"] = True
+    operator.post(f"{BASE}{failed().id}/retry/", {"reason": "mended"})
+    assert decide(signed_in(make_staff("supervisor")), approval).state == "stale"
+    assert failed().state == "applied"
+
+
+@pytest.mark.parametrize("which", ["selected", "all"])
+def test_selected_letters_or_all_are_retried_by_a_job(mended: dict[str, bool], which: str) -> None:
+    operator = signed_in(make_staff("operator"))
+    assert f'name="on" value="{failed().id}"' in operator.get(BASE).content.decode()
+    mended["on"] = True
+    url = f"{BASE}retry/?on=" + ("all" if which == "all" else str(failed().id))
+
+    job = worked(confirm(operator, url, preview(operator, url)[1]))
+
+    assert (job.state, job.report[0]) == ("done", "1 streams: 2 events were applied, 0 still wait.")
+    assert (failed().state, failed().resolved_by) == ("applied", "staff:operator")
 
 
 @pytest.mark.usefixtures("mended")
 @pytest.mark.parametrize("role", ["viewer", "teller", "auditor"])
-@pytest.mark.parametrize("action", ["retry", "discard", "confirm"])
+@pytest.mark.parametrize("action", ["retry", "discard"])
 def test_others_can_do_nothing_by_a_hand_made_request(role: str, action: str) -> None:
     browser = signed_in(make_staff(role))
     answer = browser.post(f"{BASE}{failed().id}/{action}/", {"reason": "let me"})

@@ -125,7 +125,7 @@ def test_every_page_takes_the_same_few_queries(operator: Client) -> None:
             operator.get(f"{LIST}?{query}")
         counts.add(len(captured))
 
-    assert max(counts) <= 6, "session, user, two for permissions, size, the page"
+    assert max(counts) <= 7, "session, user, two for permissions, who looked, size, the page"
 
 
 @pytest.mark.usefixtures("many_events")

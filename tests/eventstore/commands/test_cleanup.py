@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -14,7 +13,7 @@ from eventstore.projections import orphans
 from eventstore.projections.runner import catch_up
 from ops.debug.cleanup import clean_up
 from ops.detectors import incidents
-from ops.models import AuditEntry, Incident, Resolution
+from ops.models import AuditEntry, Incident, Resolution, StaffSession
 from ops.timeouts import within
 from tests.bank import Bank
 from tests.eventstore.commands.test_replay_events import read_models
@@ -109,15 +108,15 @@ def test_the_hourly_cleanup_leaves_orphans_for_a_person_to_look_at(
 def test_sessions_of_browsers_go_when_they_have_run_out(db: None, capsys: pytest.CaptureFixture[str]) -> None:
     signed_in(make_staff("viewer"))
     signed_in(make_staff("teller"))
-    old, young = Session.objects.order_by("expire_date")
-    Session.objects.filter(pk=old.pk).update(expire_date=timezone.now() - timedelta(minutes=1))
+    old, young = StaffSession.objects.order_by("expire_date")
+    StaffSession.objects.filter(pk=old.pk).update(expire_date=timezone.now() - timedelta(minutes=1))
 
     call_command("cleanup", "--dry-run")
     assert removed(capsys.readouterr().out) == {"sessions": 1}
-    assert Session.objects.count() == 2
+    assert StaffSession.objects.count() == 2
     call_command("cleanup")
     assert removed(capsys.readouterr().out) == {"sessions": 1}
-    assert Session.objects.get() == young
+    assert StaffSession.objects.get() == young
 
 
 def test_of_ended_incidents_the_newest_are_kept_and_open_ones_and_resolutions_always(

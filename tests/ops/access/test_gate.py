@@ -125,8 +125,12 @@ def test_staff_get_in_with_the_permission_of_their_role(db: None, role: str) -> 
     browser = far_browser(make_staff(role))
 
     assert browser.get("/debug/state").status_code == (200 if may_see else 403)
-    assert browser.post("/debug/cleanup").status_code == (200 if may_clean else 403)
-    assert AuditEntry.objects.filter(action="cleanup").count() == int(may_clean)
+    assert browser.post("/debug/cleanup?dry_run=true").status_code == (200 if may_clean else 403)
+    assert AuditEntry.objects.filter(action="cleanup_dry_run").count() == int(may_clean)
+    refused = browser.post("/debug/cleanup")
+    assert refused.status_code == 403, "it takes two persons, and the admin asks the second"
+    assert ("two persons" in refused.json()["detail"]) is may_clean
+    assert not AuditEntry.objects.filter(action="cleanup").exists()
 
 
 def test_a_browser_s_session_needs_its_csrf_token_to_clean_up(db: None) -> None:

@@ -14,12 +14,13 @@ from ops.board import facts
 from ops.conf import get_settings
 from ops.database import pool_facts
 from ops.detectors import looking
-from ops.models import AuditEntry, Resolution
+from ops.jobs import running
+from ops.models import Approval, AuditEntry, Job, Resolution
 from tests.bank import Bank
-from tests.ops.admin.dialog import confirm, page_text, preview
+from tests.ops.admin.dialog import asked, confirm, decide, page_text, preview
 from tests.ops.commands.test_terminate_transactions import foreign, lives, own, transaction  # noqa: F401  # fixtures
 from tests.ops.debug.test_debug import old_record  # noqa: F401  # a fixture
-from tests.staff import make_staff, signed_in
+from tests.staff import make_staff, sign_in, signed_in
 
 # ruff: noqa: F811  # fixtures are imported, and named as parameters
 
@@ -55,15 +56,21 @@ def test_long_transactions_are_listed_and_then_those_are_ended_and_no_others(
 
     with transaction(get_settings().database_url.get_secret_value(), "bankes:worker") as later:
         time.sleep(1.1)
-        answer = confirm(operator, LONG, note)
-        assert f"Session {pid}: done." in page_text(answer)
+        approval = asked(confirm(operator, LONG, note))
+        assert lives(own), "it takes a second person"
+        approval = decide(signed_in(make_staff("supervisor")), approval)
+        assert approval.result == [f"Session {pid}: done."]
         assert (lives(own), lives(foreign), lives(later)) == (False, True, True), "only what was listed"
     [done] = Resolution.objects.all()
     assert (done.action, done.outcome, done.actor) == ("terminate", "done", "staff:operator")
-    entry = AuditEntry.objects.get(action="end_transactions")
+    assert "approved by staff:supervisor" in done.reason
+    entry = AuditEntry.objects.get(action="ask_terminate")
     assert (entry.actor, entry.reason, entry.address) == ("staff:operator", "the feed stood still", "127.0.0.1")
-    assert entry.detail["report"] == [f"Session {pid}: done."]
-    assert AuditEntry.objects.get(action="terminate").reason == "the feed stood still"
+    entry = AuditEntry.objects.get(action="approve_terminate")
+    assert (entry.actor, entry.reason) == ("staff:supervisor", "I looked at it")
+    deed = AuditEntry.objects.get(action="terminate", subject="installation")
+    assert (deed.actor, deed.detail["approved_by"]) == ("staff:operator", "staff:supervisor")
+    assert deed.detail["report"] == [f"Session {pid}: done."]
 
 
 def test_one_session_has_its_statement_cancelled_or_is_ended(operator: Client, own: psycopg.Connection) -> None:
@@ -71,19 +78,27 @@ def test_one_session_has_its_statement_cancelled_or_is_ended(operator: Client, o
     assert f"Cancel the statement of session {own.info.backend_pid}" in text
     confirm(operator, session_page(own), note)
     assert lives(own), "it had no statement under way, and keeps its session"
+    kept = Job.objects.get(action="end_session")
+    assert (kept.state, kept.report) == ("done", [f"Session {own.info.backend_pid}: done."]), "the report stays"
 
-    confirm(operator, session_page(own), preview(operator, session_page(own), how="terminate")[1])
+    approval = asked(confirm(operator, session_page(own), preview(operator, session_page(own), how="terminate")[1]))
+    assert lives(own)
+    decide(signed_in(make_staff("supervisor")), approval)
     assert not lives(own)
     assert [done.action for done in Resolution.objects.order_by("id")] == ["cancel", "terminate"]
 
 
 def test_a_session_that_went_on_to_another_transaction_is_spared(operator: Client, own: psycopg.Connection) -> None:
     _, note = preview(operator, session_page(own), how="terminate")
+    approval = asked(confirm(operator, session_page(own), note))
+    _, note = preview(operator, session_page(own), how="cancel")
     own.rollback()
     own.execute("SELECT 1")
-    assert f"Session {own.info.backend_pid}: it was over by then." in page_text(
-        confirm(operator, session_page(own), note)
-    )
+    supervisor = signed_in(make_staff("supervisor"))
+    assert "cannot be approved any more" in page_text(supervisor.get(f"/admin/ops/approval/{approval.pk}/change/"))
+    assert decide(supervisor, approval).state == "stale"
+    told = page_text(confirm(operator, session_page(own), note))
+    assert f"Session {own.info.backend_pid}: it was over by then." in told
     assert lives(own)
 
 
@@ -127,7 +142,15 @@ def test_the_cleanup_lists_by_kind_and_then_removes(bank: Bank) -> None:
     assert "1 idempotency records" in text
     assert IdempotencyRecord.objects.count() == 2
 
-    assert "1 idempotency records" in page_text(confirm(operator, CLEAN, note))
+    approval = asked(confirm(operator, CLEAN, note))
+    assert IdempotencyRecord.objects.count() == 2, "it takes a second person"
+    approval = decide(signed_in(make_staff("supervisor")), approval)
+    assert IdempotencyRecord.objects.count() == 2, "a worker does it"
+    job = Job.objects.get(key=f"approval:{approval.pk}")
+    assert running.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.asked_by, job.approved_by) == ("done", "staff:operator", "staff:supervisor")
+    assert "1 idempotency records" in job.report
     assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
     assert "1 idempotency records" in AuditEntry.objects.get(action="cleanup").detail["report"]
 
@@ -159,10 +182,10 @@ def test_a_preview_counts_once_and_for_its_own_person_and_procedure_and_only_whi
     assert lives(own)
     assert not Resolution.objects.exists()
 
-    assert confirm(operator, LONG, note).status_code == 200
-    assert confirm(operator, LONG, note).status_code == 302, "sent a second time"
-    assert Resolution.objects.count() == 1
-    assert not lives(own)
+    approval = asked(confirm(operator, LONG, note))
+    assert confirm(operator, LONG, note).headers["Location"] == LONG, "sent a second time"
+    assert Approval.objects.get() == approval
+    assert lives(own)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +224,7 @@ def test_who_may_not_gets_no_form_changes_nothing_and_is_recorded(role: str, own
 
 def test_a_forged_post_without_the_csrf_token_is_refused(own: psycopg.Connection) -> None:
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(make_staff("operator"))
+    sign_in(browser, make_staff("operator"))
     assert browser.post(LONG, {**OLD, "reason": "x"}).status_code == 403
     assert lives(own)
 
@@ -209,7 +232,7 @@ def test_a_forged_post_without_the_csrf_token_is_refused(own: psycopg.Connection
 def test_a_procedure_that_fails_says_so_and_names_the_command(
     operator: Client, own: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, note = preview(operator, session_page(own), how="terminate")
+    _, note = preview(operator, session_page(own), how="cancel")
 
     def blind(*args: object) -> None:
         raise TimeoutError("no answer")

@@ -1,0 +1,148 @@
+"""The proof of an account: each link of its hash chain recomputed, and what follows from the events compared."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from accounts.admin.fields import label_of, shown
+from accounts.admin.tabs import tabs
+from accounts.admin.timeline import SENTENCES
+from accounts.chain import (
+    MOST_LINKS,
+    Agreement,
+    Link,
+    head_agreements,
+    links,
+    one_instant,
+    row_agreements,
+    whole_chain,
+)
+from accounts.explaining import FOLD_ERRORS
+from accounts.models import Account
+from eventstore import store
+from ops.admin.keyset import position
+from ops.admin.lists import Column
+from ops.html import badge, link, page_of
+
+PAGE = 20
+TROUBLES = 10
+"""Broken links that are told in words after a check of all."""
+HEAD = "The head of the stream, which the next event is chained to"
+ROW = "The account as pages and the API show it"
+
+
+def chain_context(request: HttpRequest, account: Account) -> dict[str, Any]:
+    """`?after=` is where the page begins (the last links, unless given), `?all=1` checks all from the first on."""
+    with one_instant():
+        head = max(store.version_of(account.pk), 1)
+        after = _after(request, head)
+        shown_links = list(links(account.pk, after=after, upto=after + PAGE))
+        context = {
+            "title": f"{account.owner} · proof",
+            "account": account,
+            "tabs": tabs(request, account.pk, "chain"),
+            "headings": LINKS,
+            "rows": [[(column, column.cell(found)) for column in LINKS] for found in shown_links],
+            "first": after + 1,
+            "last": after + len(shown_links),
+            "troubles": [found.trouble for found in shown_links if found.trouble],
+            "agreements": _agreements(account, use_snapshots="all" not in request.GET),
+            "agreement_headings": AGREEMENTS,
+            "head": head,
+            "most": MOST_LINKS,
+            "all_url": f"{request.path}?all=1",
+            **_pages(request.path, head, after),
+        }
+        if "all" in request.GET:
+            whole = whole_chain(account.pk, TROUBLES)
+            context["whole"] = {
+                "links": whole.links,
+                "more": whole.more,
+                "cut_off": whole.cut_off,
+                "last": head - whole.cut_off,
+                "troubles": [
+                    (found.trouble, f"{request.path}?{urlencode({'after': _page_of(found.stored.version)})}")
+                    for found in whole.troubles
+                ],
+            }
+    return context
+
+
+def _after(request: HttpRequest, head: int) -> int:
+    try:
+        return min(position(request.GET.get("after", "")), head - 1)
+    except ValueError:
+        return _page_of(head)
+
+
+def _page_of(version: int) -> int:
+    """Where the page begins that holds a version."""
+    return (version - 1) // PAGE * PAGE
+
+
+def _pages(path: str, head: int, after: int) -> dict[str, Any]:
+    """Versions have no holes, so the neighbours of a page are found by counting on."""
+
+    def url(target: int) -> str:
+        return f"{path}?{urlencode({'after': target})}"
+
+    return {
+        "first_url": url(0),
+        "newer_url": url(max(after - PAGE, 0)) if after else None,
+        "older_url": url(after + PAGE) if after + PAGE < head else None,
+        "last_url": url(_page_of(head)),
+    }
+
+
+def _agreements(account: Account, *, use_snapshots: bool) -> list[dict[str, Any]]:
+    """The head of the stream and the account's row, each a group that agrees or does not."""
+    groups = [(HEAD, head_agreements(account.pk))]
+    cannot = ""
+    try:
+        groups.append((ROW, row_agreements(account.pk, use_snapshots=use_snapshots)))
+    except FOLD_ERRORS as error:
+        cannot = f"The account as pages show it cannot be compared: its events cannot be folded ({error})."
+    told = [
+        {
+            "title": title,
+            "agrees": all(each.agrees for each in found),
+            "rows": [
+                [(column, column.cell((each, account.currency))) for column in AGREEMENTS]
+                for each in found
+                if not each.agrees
+            ],
+        }
+        for title, found in groups
+    ]
+    return [*told, {"title": cannot, "agrees": False, "rows": []}] if cannot else told
+
+
+def _event(found: Link) -> object:
+    name = SENTENCES.get(found.stored.event_type, found.stored.event_type)
+    return link(page_of("eventstore.event", found.stored.position), name)
+
+
+def _hash(value: bytes) -> object:
+    return format_html('<span class="b-hash">{}</span>', value.hex())
+
+
+LINKS = (
+    Column("Version", lambda found: found.stored.version, numeric=True),
+    Column("Event", _event),
+    Column("Stored hash", lambda found: _hash(found.stored.hash)),
+    Column("Recomputed hash", lambda found: _hash(found.recomputed)),
+    Column("Link", lambda found: badge("Broken", "bad") if found.trouble else badge("Holds", "good")),
+)
+
+
+def _label(pair: tuple[Agreement, str]) -> object:
+    return label_of(pair[0].what)
+
+
+AGREEMENTS = (
+    Column("Field", _label),
+    Column("It says", lambda pair: shown(pair[0].what, pair[0].says, pair[1])),
+    Column("The events make", lambda pair: shown(pair[0].what, pair[0].events_make, pair[1])),
+)

@@ -1,0 +1,49 @@
+"""Commands that staff may not give alone: put before a second person in place of being executed."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from accounts.admin.commands.forms import CommandForm
+from accounts.admin.commands.pages import CommandPage
+from accounts.domain.commands import Command
+from accounts.services import Envelope, would_execute
+from accounts.services.approvals import as_command, second_person
+from eventstore.events import Context
+from ops.admin.procedure import ASKED
+from ops.approvals.asking import AlreadyAsked, ask
+from ops.approvals.persons import Person
+from ops.audit.record import staff_actor
+from ops.html import page_of
+
+
+def why_two(request: HttpRequest, command: Command) -> str | None:
+    """Why this user may not give the command alone; None where they may."""
+    return second_person(command, list(request.user.groups.values_list("name", flat=True)))
+
+
+def ask_for(request: HttpRequest, page: CommandPage, form: CommandForm, command: Command, why: str) -> HttpResponse:
+    """Asks, and leads to the question. The version of the account must still be the one that the form showed.
+
+    Raises:
+        Refusal: the command would be refused; nothing was asked for. And what the executor raises.
+        CannotDo: it cannot be asked for, and why.
+    """
+    person = Person.of(request)
+    version = form.cleaned_data.get("expected_version")
+    context = Context(actor=staff_actor(request.user), source="admin")
+    would_execute(Envelope(command, context, expected_version=version))
+    try:
+        approval = ask(
+            page.name,
+            as_command(command),
+            subject=form.subject.label,
+            reason=form.cleaned_data["reason"],
+            by=person,
+            limit=why,
+        )
+    except AlreadyAsked as error:
+        messages.warning(request, str(error))
+        approval = error.approval
+    else:
+        messages.success(request, ASKED)
+    return HttpResponseRedirect(page_of("ops.approval", approval.pk))

@@ -1,0 +1,108 @@
+"""The overview's tiles and charts: is the bank well, since when not, and where to look.
+
+A tile shows what the health check of its component says; it leads to the list that explains it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from ops.access.permissions import VIEW_OPERATIONS
+from ops.charts import StepChart, step_chart
+from ops.health.registry import registered_checks
+from ops.health.report import ORDER, worst
+from ops.health.running import run_checks
+from ops.html import when
+from ops.trends import Trend, registered_trends, series
+
+TONES = {"healthy": "good", "degraded": "warn", "unhealthy": "bad"}
+SAID = {"healthy": "All is well.", "degraded": "Something needs a look.", "unhealthy": "Something is wrong."}
+ROWS_SHOWN = 12
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """`figure` says the most telling value in a few words; `url` is the name of the page that explains it."""
+
+    component: str
+    title: str
+    figure: Callable[[Values], str]
+    url: str
+    permission: str = VIEW_OPERATIONS
+
+
+_tiles: list[Tile] = []
+
+
+def register_tiles(*tiles: Tile) -> None:
+    """Adds to the overview, in order. Upper floors register theirs in `AppConfig.ready()`."""
+    _tiles.extend(tile for tile in tiles if tile not in _tiles)
+
+
+def state_of_the_bank(request: HttpRequest) -> dict[str, Any] | None:
+    """What the live part shows; None for who may not see how the bank runs."""
+    if not request.user.has_perm(VIEW_OPERATIONS):
+        return None
+    told = run_checks(registered_checks().values())
+    status = worst(entry["status"] for entry in told.values())
+    blamed = [entry for entry in told.values() if entry["status"] != "healthy"]
+    return {
+        "status": status,
+        "tone": TONES[status],
+        "said": SAID[status],
+        "checked_at": max(entry["checked_at"] for entry in told.values()),
+        "tiles": [_shown(tile, told[tile.component], request) for tile in _tiles],
+        "reasons": [
+            (name, entry["reason"])
+            for name, entry in sorted(told.items(), key=lambda item: -ORDER.index(item[1]["status"]))
+            if entry in blamed
+        ],
+        "charts": [chart for trend in registered_trends() if (chart := drawn(trend))],
+    }
+
+
+def _shown(tile: Tile, told: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
+    figure = tile.figure(told["values"]) if told["values"] else "not known"
+    return {
+        "title": tile.title,
+        "figure": figure,
+        "status": told["status"],
+        "tone": TONES[told["status"]],
+        "reason": told["reason"],
+        "url": reverse(tile.url) if request.user.has_perm(tile.permission) else "",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A chart and the last of its figures, newest first."""
+
+    trend: Trend
+    chart: StepChart
+    now: str
+    rows: list[tuple[object, str]]
+
+
+def drawn(trend: Trend) -> Drawn | None:
+    """None while there is too little to draw."""
+    points = series(trend)
+    chart = step_chart([(at.timestamp(), float(value)) for at, value in points])
+    if chart is None:
+        return None
+    rows: list[tuple[object, str]] = [
+        (when(at), f"{float(value):,.4g}") for at, value in reversed(points[-ROWS_SHOWN:])
+    ]
+    return Drawn(trend, chart, rows[0][1], rows)
+
+
+@require_safe
+def overview_state(request: HttpRequest) -> HttpResponse:
+    """The live part anew, for the page that shows it."""
+    state = state_of_the_bank(request)
+    return JsonResponse({"ended": False, "live": render_to_string("ops/overview.html", {"state": state}, request)})
