@@ -51,7 +51,6 @@ def state_of_the_bank(request: HttpRequest) -> dict[str, Any] | None:
         return None
     told = run_checks(registered_checks().values())
     status = worst(entry["status"] for entry in told.values())
-    blamed = [entry for entry in told.values() if entry["status"] != "healthy"]
     return {
         "status": status,
         "tone": TONES[status],
@@ -61,7 +60,7 @@ def state_of_the_bank(request: HttpRequest) -> dict[str, Any] | None:
         "reasons": [
             (name, entry["reason"])
             for name, entry in sorted(told.items(), key=lambda item: -ORDER.index(item[1]["status"]))
-            if entry in blamed
+            if entry["status"] != "healthy"
         ],
         "charts": [chart for trend in registered_trends() if (chart := drawn(trend))],
     }

@@ -76,6 +76,12 @@ _actions: dict[str, SensitiveAction] = {}
 
 
 def register_sensitive(action: SensitiveAction) -> None:
+    """
+    Raises:
+        ValueError: the name is taken.
+    """
+    if action.name in _actions:
+        raise ValueError(f"sensitive action {action.name!r} is registered twice")
     _actions[action.name] = action
 
 

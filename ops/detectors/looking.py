@@ -12,10 +12,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ops.breaker import CircuitBreaker, CircuitOpen
-from ops.conf import get_settings
-from ops.process import application_name
 from ops.timeouts import time_left, within
-from ops.timeouts.connection import connect
+from ops.timeouts.connection import connect_apart
 from ops.timeouts.deadline import is_over
 
 WITHIN = 2.0
@@ -68,19 +66,7 @@ class Eye:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            config = get_settings().database_parameters()
-            self._connection = connect(
-                dbname=config["NAME"],
-                user=config["USER"],
-                password=config["PASSWORD"],
-                host=config["HOST"],
-                port=config["PORT"],
-                application_name=f"{application_name()}:detectors"[:63],
-                connect_timeout=2,
-                options=SESSION,
-                autocommit=True,
-                row_factory=dict_row,
-            )
+            self._connection = connect_apart("detectors", connect_timeout=2, options=SESSION, row_factory=dict_row)
         return self._connection
 
     def _close(self) -> None:

@@ -14,11 +14,9 @@ from typing import Any
 import psycopg
 import structlog
 
-from ops.conf import get_settings
 from ops.database.locks import advisory_key
 from ops.jobs.progress import Progress
-from ops.process import application_name
-from ops.timeouts.connection import connect
+from ops.timeouts.connection import connect_apart
 
 log = structlog.get_logger(__name__)
 
@@ -125,18 +123,7 @@ class Pulse:
             self._lines_written += len(written)
 
     def _take_lock(self) -> bool:
-        config = get_settings().database_parameters()
-        self._connection = connect(
-            dbname=config["NAME"],
-            user=config["USER"],
-            password=config["PASSWORD"],
-            host=config["HOST"],
-            port=config["PORT"],
-            application_name=f"{application_name()}:job"[:63],
-            connect_timeout=5,
-            options=SESSION,
-            autocommit=True,
-        )
+        self._connection = connect_apart("job", connect_timeout=5, options=SESSION)
         key = advisory_key(lock_of(self._job_id))
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
         return bool(row and row[0])

@@ -15,6 +15,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import Row, TupleRow
 
 from ops.conf import get_settings
+from ops.process import application_name
 from ops.timeouts.attempts import outcome_of, record
 from ops.timeouts.deadline import time_left
 
@@ -60,3 +61,19 @@ class BoundedConnection(psycopg.Connection[Row]):
 def connect(**parameters: Any) -> BoundedConnection[TupleRow]:
     """A connection outside of any pool."""
     return BoundedConnection[TupleRow].connect(**parameters)
+
+
+def connect_apart(part: str, **parameters: Any) -> BoundedConnection[TupleRow]:
+    """One to the bank's own database, in autocommit, for a part of this process that must not depend on the pool;
+    `part` ends the name by which PostgreSQL lists it."""
+    config = get_settings().database_parameters()
+    return connect(
+        dbname=config["NAME"],
+        user=config["USER"],
+        password=config["PASSWORD"],
+        host=config["HOST"],
+        port=config["PORT"],
+        application_name=f"{application_name()}:{part}"[:63],
+        autocommit=True,
+        **parameters,
+    )
