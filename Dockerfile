@@ -23,4 +23,4 @@ RUN SECRET_KEY=only-to-collect-static-files-never-to-run DATABASE_URL=postgresql
 
 USER bankes
 EXPOSE 3000
-CMD ["python", "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"]
+CMD ["python", "-m", "bankes.server"]

@@ -4,7 +4,7 @@ PYTHON ?= python3
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 
-.PHONY: help run test test-drills test-looks faults drills bench bench-lists kafka-jars manage restart lint format lock audit
+.PHONY: help run test test-drills test-looks screenshots faults drills bench bench-lists kafka-jars manage restart lint format lock audit
 
 help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
@@ -12,6 +12,7 @@ help:
 	@echo 'make test-drills             the six drills on a throw-away bank, with a real Prometheus: two minutes of their own'
 	@echo 'make faults                  kill -9 of relays, consumers, broker and Redis under load, tens of times (KILLS=40 SEED=1)'
 	@echo 'make test-looks              axe over every page of the admin, in light and dark and at 360 px: a minute of its own'
+	@echo 'make screenshots             the pictures in the README anew, from a throw-away demo bank, to docs/screenshots'
 	@echo 'make drills                  produce the symptoms of the troubleshooting guide on the running bank, and cure them:'
 	@echo '                             DRILLS_ALLOWED=true make drills (ARGS="--url http://localhost:3001" for another port)'
 	@echo 'make bench                   figures of the register of operations, of relay and consumers beside bare ones (EVENTS=100000 ROUNDS=3)'
@@ -39,6 +40,9 @@ test-drills:
 
 test-looks:
 	@exec $(LAUNCH) test -- tests/pages/test_accessibility.py
+
+screenshots:
+	@README_SCREENSHOTS=1 exec $(LAUNCH) test -- tests/pages/test_readme_screenshots.py
 
 faults:
 	@KILLS=$${KILLS:-40} exec $(LAUNCH) test -- tests/faults -s $(ARGS)

@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import drills, health, jobs
+        from accounts import browsing, drills, health, jobs
         from accounts.aggregate import ACCOUNT
         from accounts.api import scopes
         from accounts.projections.accounts import AccountsInline
@@ -28,6 +28,7 @@ class AccountsConfig(AppConfig):
         register_source(turnover)
         drills.register()
         jobs.register()
+        browsing.register()
         approvals.require_sound_limits(ROLES)
         register_sensitive(approvals.Reverse())
         register_sensitive(approvals.ChangeOverdraft())

@@ -3,7 +3,7 @@
 `accounts.verification` proves everything at once; this proves one stream, and shows each link of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,9 @@ from eventstore.hashing import GENESIS
 from eventstore.models import Stream
 
 MOST_LINKS = 20_000
-"""Links that are recomputed for one page: some seconds. `manage.py verify_ledger` knows no such limit."""
+"""Links that are recomputed for one page: some seconds. A job knows no such limit."""
+EVERY = 500
+"""Links between two tellings of how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class WholeChain:
-    """All links up to `MOST_LINKS`: the first troubles, whether that was all of the stream, and how many events its
-    head knows of that are not there any more."""
+    """All links up to a limit: the first troubles, whether that was all of the stream, and how many events its head
+    knows of that are not there any more."""
 
     links: int
     troubles: list[Link]
+    broken: int
     more: bool
     cut_off: int
 
@@ -85,16 +88,28 @@ def links(account_id: UUID, *, after: int, upto: int | None = None) -> Iterator[
         previous, expected = stored.hash, stored.version + 1
 
 
-def whole_chain(account_id: UUID, kept: int) -> WholeChain:
-    """Every link from the first event on; `kept` of the troubles are told."""
-    count = last = 0
-    troubles: list[Link] = []
-    for link in links(account_id, after=0, upto=MOST_LINKS):
-        count, last = count + 1, link.stored.version
-        if link.trouble and len(troubles) < kept:
-            troubles.append(link)
+def whole_chain(
+    account_id: UUID,
+    kept: int,
+    *,
+    no_limit: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> WholeChain:
+    """Every link from the first event on, at most `MOST_LINKS` unless `no_limit`; `kept` of the troubles are told."""
+    most = None if no_limit else MOST_LINKS
     head = store.version_of(account_id)
-    return WholeChain(count, troubles, more=head > MOST_LINKS, cut_off=max(min(head, MOST_LINKS) - last, 0))
+    count = last = broken = 0
+    troubles: list[Link] = []
+    for link in links(account_id, after=0, upto=most):
+        count, last = count + 1, link.stored.version
+        if link.trouble:
+            broken += 1
+            if len(troubles) < kept:
+                troubles.append(link)
+        if count % EVERY == 0:
+            progress(count, head)
+    upto = head if most is None else min(head, most)
+    return WholeChain(count, troubles, broken, more=head > upto, cut_off=max(upto - last, 0))
 
 
 def head_agreements(account_id: UUID) -> list[Agreement]:

@@ -1,7 +1,10 @@
-"""The proof of the books as a job."""
+"""Proofs as jobs: of the books, and of one account's whole hash chain."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
+from accounts.chain import WholeChain, head_agreements, one_instant, row_agreements, whole_chain
+from accounts.explaining import FOLD_ERRORS
 from accounts.verification import verify
 from ops.jobs.progress import Progress
 from ops.jobs.registry import JobAction, JobFailed, Order, register_action
@@ -29,5 +32,55 @@ VERIFY = JobAction(
 )
 
 
+TOLD = 100
+"""Broken links that a report names."""
+
+
+def _verify_chain(order: Order, progress: Progress) -> Sequence[str]:
+    """{"account": id}. As of one instant, over a stream of any length."""
+    account_id = UUID(order.input["account"])
+    with one_instant():
+        progress.step("Recomputing each link from the first event on")
+        whole = whole_chain(account_id, TOLD, no_limit=True, progress=progress)
+        progress.step("Folding every event, and comparing the account with that")
+        wrong = [*_broken(whole), *_disagreements(account_id)]
+    summary = f"{whole.links} links were recomputed."
+    if wrong:
+        raise JobFailed(
+            "The account does NOT agree with its events: freeze it, and have somebody look.", [summary, *wrong]
+        )
+    return [f"{summary} All hold, and the account is what its events make."]
+
+
+def _broken(whole: WholeChain) -> list[str]:
+    told = [link.trouble for link in whole.troubles]
+    if whole.broken > len(told):
+        told.append(f"{whole.broken - len(told)} further links are broken.")
+    if whole.cut_off:
+        told.append(f"The end is missing: the head of the stream knows of {whole.cut_off} more events.")
+    return told
+
+
+def _disagreements(account_id: UUID) -> list[str]:
+    found = head_agreements(account_id)
+    cannot = []
+    try:
+        found += row_agreements(account_id, use_snapshots=False)
+    except FOLD_ERRORS as error:
+        cannot = [f"The account cannot be compared: its events cannot be folded ({error})."]
+    told = [f"{each.what} is {each.says}; the events make {each.events_make}." for each in found if not each.agrees]
+    return told + cannot
+
+
+VERIFY_CHAIN = JobAction(
+    name="verify_chain",
+    title="Check all links of an account",
+    permission="accounts.verify_ledger",
+    run=_verify_chain,
+    if_interrupted="It changes nothing: start it anew.",
+)
+
+
 def register() -> None:
     register_action(VERIFY)
+    register_action(VERIFY_CHAIN)

@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Streams", "account_tree", "eventstore.stream"),
             ("Projections", "monitoring", "eventstore.projectionstate"),
             ("Dead letters", "report", "eventstore.deadletter"),
+            ("Kafka", "share", "eventstore.kafkaaccess"),
             ("Idempotency records", "repeat_one", "eventstore.idempotencyrecord"),
             ("Ledger proofs", "verified", "accounts.ledgerproof"),
         ),
@@ -35,6 +36,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Running",
         (
             ("Operations", "monitor_heart", "ops.operationsaccess"),
+            ("Breakers and timeouts", "electrical_services", "ops.breakersaccess"),
+            ("Cache", "memory", "ops.cacheaccess"),
             ("Jobs", "work_history", "ops.job"),
             ("Approvals", "approval", "ops.approval"),
             ("Incidents", "warning", "ops.incident"),
@@ -57,7 +60,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
 )
 """Title, icon and model of each entry; who may view the model sees the entry."""
-VIEWED_BY = {"ops.operationsaccess": VIEW_OPERATIONS}
+VIEWED_BY = dict.fromkeys(
+    ("ops.operationsaccess", "ops.breakersaccess", "ops.cacheaccess", "eventstore.kafkaaccess"), VIEW_OPERATIONS
+)
 """The permission to view, where it is not the model's own."""
 
 

@@ -286,6 +286,7 @@ UNFOLD = {
     "ACCOUNT": {
         "navigation": [
             {"title": "My sign-in", "link": reverse_lazy("admin:own_sign_in")},
+            {"title": "My time zone", "link": reverse_lazy("admin:own_time_zone")},
             {"title": "Change password", "link": reverse_lazy("admin:password_change")},
         ]
     },

@@ -16,6 +16,7 @@ from ops.conf import get_settings
 from ops.operations import operation
 from ops.overview import overview_state
 from ops.signin import sessions
+from ops.signin.preferences import time_zone_of
 from ops.signin.urls import sign_in_urls
 from ops.signin.views import SignIn, SignInForm
 
@@ -34,6 +35,9 @@ class BankSite(UnfoldAdminSite):
         own = [url for url in super().get_urls() if getattr(url, "name", None) not in UNUSED]
         overview = path("overview/state/", self.admin_view(overview_state), name="overview_state")
         return [overview, *sign_in_urls(self), *own]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "time_zone": time_zone_of(request.user)}
 
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
         """Every action of the admin is a registered operation, whichever model it is of. (To look is none.) One that

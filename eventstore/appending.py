@@ -7,14 +7,15 @@ with write_transaction() as conn:
     append.write(conn)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
+from eventstore import arrays
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import GENESIS, canonical_json, chain_hash
 
@@ -47,10 +48,17 @@ def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> LockedHe
     cursor = psycopg.Cursor(conn)
     cursor.execute(
         "SELECT aggregate_id, version, head_hash, last_timestamp FROM lock_streams(%s::uuid[])",
-        (sorted(set(stream_ids)),),
+        (arrays.plain(sorted(set(stream_ids))),),
         prepare=True,
     )
     return LockedHeads(cursor)
+
+
+class Part(NamedTuple):
+    """A statement that changes rows and returns none, to be run together with an append."""
+
+    sql: str
+    parameters: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +123,9 @@ class Append:
         )
         return version
 
-    def write(self, conn: psycopg.Connection) -> psycopg.Cursor[Any]:
-        """Sends the append; its row, once fetched, is the last position drawn.
+    def write(self, conn: psycopg.Connection, *beside: Part) -> psycopg.Cursor[Any]:
+        """Sends the append, and what is to be written beside it, as one statement; its row, once fetched, is the last
+        position drawn.
 
         Raises (when the pipeline is synchronised):
             OptimisticConcurrencyConflict: a stream moved since its head was read.
@@ -124,20 +133,40 @@ class Append:
         streams = [self._heads[aggregate_id] for aggregate_id in sorted(self._expected)]
         cursor = psycopg.Cursor(conn)
         cursor.execute(
-            _APPEND,
+            _with(part.sql for part in beside) + _APPEND,
             (
-                [head.aggregate_id for head in streams],
-                [self._aggregate_type] * len(streams),
-                [self._expected[head.aggregate_id] for head in streams],
-                [head.version for head in streams],
-                [head.hash for head in streams],
-                [head.last_timestamp for head in streams],
-                *map(list, zip(*self._events, strict=True)),
+                *(value for part in beside for value in part.parameters),
+                arrays.plain(head.aggregate_id for head in streams),
+                arrays.texts([self._aggregate_type] * len(streams)),
+                arrays.plain(self._expected[head.aggregate_id] for head in streams),
+                arrays.plain(head.version for head in streams),
+                arrays.hexes(head.hash for head in streams),
+                arrays.moments(head.last_timestamp for head in streams),
+                *(literal(column) for literal, column in zip(_COLUMNS, zip(*self._events, strict=True), strict=True)),
             ),
             prepare=True,
         )
         return cursor
 
+
+def _with(statements: Iterable[str]) -> str:
+    parts = [f"part_{number} AS ({sql})" for number, sql in enumerate(statements)]
+    return f"WITH {', '.join(parts)}" if parts else ""
+
+
+_COLUMNS: tuple[Callable[[Any], str], ...] = (
+    arrays.plain,
+    arrays.texts,
+    arrays.plain,
+    arrays.plain,
+    arrays.plain,
+    arrays.plain,
+    arrays.texts,
+    arrays.texts,
+    arrays.moments,
+    arrays.hexes,
+)
+"""How each column of `Append._events` is written."""
 
 _APPEND = """
     SELECT append_events(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::timestamptz[],

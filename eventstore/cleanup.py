@@ -100,7 +100,11 @@ def _repeat(remove_some: Callable[[], int]) -> int:
 
 
 def _expire_records(retention_hours: int) -> int:
+    """Returns the number of records; counts of retries go with them, and are not counted themselves."""
     with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM idempotency_retries WHERE last_at < now() - make_interval(hours => %s)", (retention_hours,)
+        )
         cursor.execute(
             """
             DELETE FROM idempotency_records

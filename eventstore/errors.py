@@ -25,6 +25,10 @@ class StoreBusy(EventStoreError):
     """A lock or a connection was not to be had in time. Nothing was written; try again later."""
 
 
+class LockTimeout(StoreBusy):
+    """A lock, or a statement, took longer than its time limit; others may not be affected."""
+
+
 class TooManyCommands(StoreBusy):
     """So much is in hand already that nothing was begun."""
 

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 
+from eventstore import arrays
+from eventstore.appending import Part
 from eventstore.hashing import canonical_json
 
 MAX_GUARDED_KEYS = 256
@@ -53,54 +54,10 @@ def fingerprint(content: dict[str, Any]) -> bytes:
     return hashlib.sha256(canonical_json(content)).digest()
 
 
-def send_guard(conn: psycopg.Connection, keys: Sequence[IdempotencyKey]) -> psycopg.Cursor[Any]:
-    """Claims keys until the end of the transaction; rows are the indexes of keys that another one has claimed."""
-    pairs = [key.lock_pair() for key in keys[:MAX_GUARDED_KEYS]] if len(keys) <= MAX_GUARDED_KEYS else []
-    cursor = psycopg.Cursor(conn)
-    cursor.execute(
-        """
-        SELECT k.ordinality - 1
-          FROM unnest(%s::int[], %s::int[]) WITH ORDINALITY AS k (a, b, ordinality)
-         WHERE NOT pg_try_advisory_xact_lock(k.a, k.b)
-        """,
-        ([a for a, _ in pairs], [b for _, b in pairs]),
-        prepare=True,
-    )
-    return cursor
-
-
-def send_lookup(conn: psycopg.Connection, keys: Sequence[IdempotencyKey]) -> psycopg.Cursor[Any]:
-    """Asks for the records of keys; read them with `fetch_records`."""
-    cursor = psycopg.Cursor(conn)
-    cursor.execute(
-        """
-        SELECT r.scope, r.key, r.fingerprint, r.command_id, r.aggregate_id, r.result::text
-          FROM idempotency_records r
-          JOIN unnest(%s::text[], %s::text[]) AS k (scope, key) USING (scope, key)
-        """,
-        ([key.scope for key in keys], [key.key for key in keys]),
-        prepare=True,
-    )
-    return cursor
-
-
-def fetch_records(cursor: psycopg.Cursor[Any]) -> dict[tuple[str, str], IdempotencyRecord]:
-    """The records found, by (scope, key)."""
-    return {
-        (scope, key): IdempotencyRecord(
-            IdempotencyKey(scope, key, bytes(print_)), command_id, aggregate_id, orjson.loads(result)
-        )
-        for scope, key, print_, command_id, aggregate_id, result in cursor.fetchall()
-    }
-
-
-def write_records(conn: psycopg.Connection, records: Sequence[IdempotencyRecord], at: datetime) -> None:
-    """Remembers what keys led to.
-
-    Raises (when the pipeline is synchronised):
-        ConcurrentIdempotencyKey: another transaction committed one of the keys meanwhile.
-    """
-    psycopg.Cursor(conn).execute(
+def insertion(records: Sequence[IdempotencyRecord], at: datetime) -> Part:
+    """Remembers what keys led to. A key that another transaction committed meanwhile fails the whole statement, as
+    ConcurrentIdempotencyKey."""
+    return Part(
         """
         INSERT INTO idempotency_records (scope, key, fingerprint, command_id, aggregate_id, result, created_at)
         SELECT *, %s::timestamptz
@@ -108,12 +65,11 @@ def write_records(conn: psycopg.Connection, records: Sequence[IdempotencyRecord]
         """,
         (
             at,
-            [record.key.scope for record in records],
-            [record.key.key for record in records],
-            [record.key.fingerprint for record in records],
-            [record.command_id for record in records],
-            [record.aggregate_id for record in records],
-            [orjson.dumps(record.result).decode() for record in records],
+            arrays.texts(record.key.scope for record in records),
+            arrays.texts(record.key.key for record in records),
+            arrays.hexes(record.key.fingerprint for record in records),
+            arrays.plain(record.command_id for record in records),
+            arrays.plain(record.aggregate_id for record in records),
+            arrays.texts(orjson.dumps(record.result).decode() for record in records),
         ),
-        prepare=True,
     )

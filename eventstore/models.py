@@ -132,3 +132,12 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.projection} {self.state} {self.id}"
+
+
+class KafkaAccess(models.Model):
+    """No table: the page of Kafka hangs on it."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "Kafka"

@@ -12,8 +12,10 @@ class OpsConfig(AppConfig):
         from ops.approvals import own
         from ops.approvals.registry import register_sensitive
         from ops.audit import signals  # noqa: F401  (connects its receivers)
-        from ops.board.facts import register_fact
+        from ops.board.facts import every_second, register_fact
+        from ops.cache import emptying
         from ops.cache import metrics as cache_metrics
+        from ops.cache.jobs import EVICT
         from ops.drills import pool, redis
         from ops.drills.registry import register_part
         from ops.health import database, memory, monitor, operations, timeouts
@@ -26,7 +28,10 @@ class OpsConfig(AppConfig):
 
         tracing.require_packages()
         register_fact("breakers", breaker.states)
+        register_fact("breaker_details", breaker.details)
         register_fact("cache", cache_metrics.fact)
+        register_fact("cache_emptied", emptying.fact)
+        every_second(emptying.look)
         register_check("database", database.check_database, asks="postgresql", serving=True)
         register_check("pool", database.check_pool, asks="boards")
         register_check("deadlocks", operations.check_deadlocks, asks="postgresql")
@@ -39,6 +44,7 @@ class OpsConfig(AppConfig):
         register_trend(Trend("operations_in_hand", "Operations in hand", "operations", "operations", "in_hand"))
         register_trend(Trend("pool_utilization", "Fullest connection pool", "of its limit", "pool", "utilization"))
         register_action(CLEANUP)
+        register_action(EVICT)
         for sensitive in (ApprovedCleanup(), own.Terminate(), own.IssueKey()):
             register_sensitive(sensitive)
         register_part("pool", pool.ExhaustedPool)

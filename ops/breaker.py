@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import Counter
@@ -69,6 +69,8 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._failed_at: deque[float] = deque(maxlen=failures)
         self._state = State.CLOSED
+        self._since = time.time()
+        self._opened = 0
         self._probe_at = 0.0
         _all.add(self)
 
@@ -128,6 +130,7 @@ class CircuitBreaker:
             self._failed_at.append(now)
             if len(self._failed_at) == self._failed_at.maxlen and now - self._failed_at[0] <= self._window:
                 OPENED.labels(self.name).inc()
+                self._opened += 1
                 self._open()
 
     def _open(self) -> None:
@@ -137,7 +140,24 @@ class CircuitBreaker:
     def _move(self, state: State) -> None:
         if {state, self._state} != {State.HALF_OPEN, State.OPEN}:  # a failed probe is no news
             log.warning("circuit_breaker", breaker=self.name, state=state.name.lower())
+            self._since = time.time()
         self._state = state
+
+    def told(self) -> dict[str, Any]:
+        """JSON-ready: the state, since when (Unix time; a probe that failed does not begin it anew), failures within
+        the window, the limits in seconds, and how often it has opened."""
+        with self._lock:
+            now = self._clock()
+            return {
+                "name": self.name,
+                "state": self._state.name.lower(),
+                "since": self._since,
+                "failures": sum(now - at <= self._window for at in self._failed_at),
+                "opens_at": self._failed_at.maxlen,
+                "window": self._window,
+                "pause": self._pause,
+                "opened": self._opened,
+            }
 
 
 def states() -> dict[str, str]:
@@ -146,3 +166,12 @@ def states() -> dict[str, str]:
     for breaker in list(_all):
         worst[breaker.name] = max(breaker.state, worst.get(breaker.name, State.CLOSED))
     return {name: state.name.lower() for name, state in sorted(worst.items())}
+
+
+MOST_TOLD = 30
+
+
+def details() -> dict[str, list[dict[str, Any]]]:
+    """What the board tells of this process's breakers, each by itself: see `CircuitBreaker.told`."""
+    told = sorted((breaker.told() for breaker in list(_all)), key=lambda entry: (entry["name"], -entry["since"]))
+    return {"breakers": told[:MOST_TOLD]}

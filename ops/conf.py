@@ -200,6 +200,16 @@ class Settings(BaseSettings):
     board_dir: str = Field(
         "var/board", min_length=1, description="Where the processes of this machine tell each other what they do."
     )
+    coalesce_commands: bool = Field(
+        True,
+        description="Execute single commands that arrive together in one transaction, each with its own outcome.",
+    )
+    fast_lane: bool = Field(
+        True, description="Serve transfers, deposits, withdrawals and balances in front of the web framework."
+    )
+    api_key_trust: float = Field(
+        1.0, ge=0, le=60, description="Seconds after which a process notices that another one revoked an API key."
+    )
     max_concurrent_operations: int = Field(
         1000, ge=1, le=100_000, description="Operations in hand on this machine beyond which commands are refused."
     )

@@ -65,6 +65,11 @@ def when(moment: datetime | None) -> Html | str:
     return Html(html, utc.isoformat())
 
 
+def at_unix(seconds: float | None) -> Html | str:
+    """The same, of a Unix time."""
+    return when(datetime.fromtimestamp(seconds, UTC) if seconds else None)
+
+
 def day(value: date) -> Html:
     return Html(format_html('<time datetime="{0}">{0}</time>', value.isoformat()), value.isoformat())
 
@@ -77,6 +82,11 @@ def badge(text: object, tone: str = "plain") -> Html:
 def verbatim(text: str) -> SafeString | str:
     """Text as it is, such as a traceback."""
     return format_html('<pre class="b-json" tabindex="0">{}</pre>', text) if text else NOTHING
+
+
+def folded(summary: str, text: str) -> SafeString | str:
+    """Text as it is, shown when `summary` is pressed."""
+    return format_html("<details><summary>{}</summary>{}</details>", summary, verbatim(text)) if text else NOTHING
 
 
 def pretty(value: Any) -> SafeString:

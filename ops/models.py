@@ -4,12 +4,12 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from ops.access.models import ListAccess, OperationsAccess
+from ops.access.models import BreakersAccess, CacheAccess, ListAccess, OperationsAccess
 from ops.approvals.models import Approval
 from ops.audit.models import Viewing
 from ops.detectors.models import Incident, MonitorRun, Resolution
 from ops.jobs.models import Job, JobLine
-from ops.signin.models import SecondFactor, SignInLock, StaffSession
+from ops.signin.models import Preference, SecondFactor, SignInLock, StaffSession
 from ops.trends.models import Sample
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
 
@@ -18,12 +18,15 @@ __all__ = [
     "ApiKey",
     "Approval",
     "AuditEntry",
+    "BreakersAccess",
+    "CacheAccess",
     "Incident",
     "Job",
     "JobLine",
     "ListAccess",
     "MonitorRun",
     "OperationsAccess",
+    "Preference",
     "Resolution",
     "Sample",
     "SecondFactor",

@@ -1,10 +1,12 @@
 """The overview's tiles and charts: is the bank well, since when not, and where to look.
 
-A tile shows what the health check of its component says; it leads to the list that explains it.
+A tile shows what the health check of its component says; it leads to the list that explains it. The page waits for
+no component longer than PATIENCE: of one that hangs it shows what was known last, and that it has not answered.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -23,18 +25,22 @@ from ops.trends import Trend, registered_trends, series
 TONES = {"healthy": "good", "degraded": "warn", "unhealthy": "bad"}
 SAID = {"healthy": "All is well.", "degraded": "Something needs a look.", "unhealthy": "Something is wrong."}
 ROWS_SHOWN = 12
+PATIENCE = 0.8
+"""Seconds that the page waits for all components together."""
 Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`figure` says the most telling value in a few words; `url` is the name of the page that explains it."""
+    """`figure` says the most telling value in a few words, `note` what else has to be known with it; `url` is the
+    name of the page that explains it."""
 
     component: str
     title: str
     figure: Callable[[Values], str]
     url: str
     permission: str = VIEW_OPERATIONS
+    note: Callable[[Values], str] = lambda values: ""
 
 
 _tiles: list[Tile] = []
@@ -49,13 +55,15 @@ def state_of_the_bank(request: HttpRequest) -> dict[str, Any] | None:
     """What the live part shows; None for who may not see how the bank runs."""
     if not request.user.has_perm(VIEW_OPERATIONS):
         return None
-    told = run_checks(registered_checks().values())
+    told = run_checks(registered_checks().values(), patience=PATIENCE)
     status = worst(entry["status"] for entry in told.values())
+    silent = sorted(name for name, entry in told.items() if not entry.get("answered", True))
     return {
         "status": status,
         "tone": TONES[status],
         "said": SAID[status],
-        "checked_at": max(entry["checked_at"] for entry in told.values()),
+        "silent": silent,
+        "checked_at": datetime.fromisoformat(max(entry["checked_at"] for entry in told.values())),
         "tiles": [_shown(tile, told[tile.component], request) for tile in _tiles],
         "reasons": [
             (name, entry["reason"])
@@ -67,11 +75,12 @@ def state_of_the_bank(request: HttpRequest) -> dict[str, Any] | None:
 
 
 def _shown(tile: Tile, told: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
-    figure = tile.figure(told["values"]) if told["values"] else "not known"
+    values = told["values"]
     return {
         "title": tile.title,
-        "figure": figure,
-        "status": told["status"],
+        "figure": tile.figure(values) if values else "not known",
+        "note": tile.note(values) if values else "",
+        "status": told["status"] if told.get("answered", True) else "no answer yet",
         "tone": TONES[told["status"]],
         "reason": told["reason"],
         "url": reverse(tile.url) if request.user.has_perm(tile.permission) else "",

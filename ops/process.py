@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROLES = {
-    "gunicorn": "web",
+    "server.py": "web",
     "runserver": "web",
     "run_relay": "relay",
     "run_projections": "projector",
@@ -19,7 +19,7 @@ CELERY_ROLES = ("worker", "beat")
 
 
 def command() -> str:
-    """The program, and of manage.py its command: "run_relay", "gunicorn", "celery"."""
+    """The program, and of manage.py its command: "run_relay", "server.py", "celery"."""
     name = Path(sys.argv[0]).name
     words = [Path(sys.argv[0]).parent.name if name == "__main__.py" else name, *sys.argv[1:]]
     return " ".join(words[1:2] if words[0] == "manage.py" else words[:1])[:100]

@@ -21,7 +21,7 @@ from ops.embedded.processes import wrapped
 ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN = 60.0
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-WEB = [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"]
+WEB = [sys.executable, "-m", "bankes.server"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Installation:
             with DIRECT.open(request, timeout=within) as found:
                 return Answer(found.status, dict(found.headers), found.read(), time.monotonic() - began)
         except urllib.error.HTTPError as error:
-            return Answer(error.code, dict(error.headers), error.read(), time.monotonic() - began)
+            return Answer(error.code, error.headers, error.read(), time.monotonic() - began)
         except OSError:
             return Answer(0, seconds=time.monotonic() - began)
 

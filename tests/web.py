@@ -48,9 +48,7 @@ def web_server() -> Iterator[Web]:
         port = int(probe.getsockname()[1])
     environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "WARNING"}
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"], env=environment
-    )
+    process = subprocess.Popen([sys.executable, "-m", "bankes.server"], env=environment)
     try:
         yield _ready(Web(f"http://127.0.0.1:{port}", process))
     finally:

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.admin.account_page import account_context
 from accounts.admin.cells import CURRENCY, account_url, amount, status_badge, transaction_url
-from accounts.admin.chain_page import chain_context
+from accounts.admin.chain_page import VerifyChain, chain_context
 from accounts.admin.commands import urls as command_urls
 from accounts.admin.fold_page import fold_context
 from accounts.admin.tabs import found_account
@@ -25,8 +25,10 @@ from accounts.domain.products import PRODUCTS
 from accounts.models import Account
 from eventstore.admin.links import Pages, register_pages
 from eventstore.admin.repairs import selection_of
+from ops.admin.audited import require_permission
 from ops.admin.keyset import BY_ID, Keyset, text_key
 from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, text_filter
+from ops.admin.procedure import run
 from ops.admin.selection import SelectionTool
 from ops.html import link, short_id, when
 
@@ -98,7 +100,15 @@ class AccountAdmin(KeysetAdmin):
             path(f"<uuid:account_id>/{url}/", view(self._view_of(*page)), name=f"accounts_account_{name}")
             for name, (url, page) in PAGES_BELOW.items()
         ]
-        return [*below, *command_urls.account_urls(self)]
+        verify = path(
+            "<uuid:account_id>/verify-chain/", view(self.verify_chain_view), name="accounts_account_verify_chain"
+        )
+        return [*below, verify, *command_urls.account_urls(self)]
+
+    def verify_chain_view(self, request: HttpRequest, account_id: UUID) -> HttpResponse:
+        require_permission(request, VerifyChain.permission, VerifyChain.action, f"account:{account_id}")
+        back = reverse("admin:accounts_account_chain", args=[account_id])
+        return run(self, request, VerifyChain(found_account(account_id)), back=back)
 
     def _view_of(self, template: str, context: Context, permission: str) -> Callable[..., HttpResponse]:
         def show(request: HttpRequest, account_id: UUID) -> HttpResponse:

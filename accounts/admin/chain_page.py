@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.fields import label_of, shown
@@ -24,6 +25,7 @@ from accounts.models import Account
 from eventstore import store
 from ops.admin.keyset import position
 from ops.admin.lists import Column
+from ops.admin.procedure import ByJob, Plan
 from ops.html import badge, link, page_of
 
 PAGE = 20
@@ -53,6 +55,7 @@ def chain_context(request: HttpRequest, account: Account) -> dict[str, Any]:
             "head": head,
             "most": MOST_LINKS,
             "all_url": f"{request.path}?all=1",
+            "job_url": job_url(request, account),
             **_pages(request.path, head, after),
         }
         if "all" in request.GET:
@@ -68,6 +71,38 @@ def chain_context(request: HttpRequest, account: Account) -> dict[str, Any]:
                 ],
             }
     return context
+
+
+class VerifyChain(ByJob):
+    """For streams that are too long for a page; and for whoever wants a report that stays."""
+
+    action = job = "verify_chain"
+    permission = "accounts.verify_ledger"
+    button = "Check all links as a job"
+    about = (
+        "Recomputes every hash of the account's stream from the first event on, folds every event, and compares the "
+        "head of the stream and the account with that. Changes nothing; the report stays."
+    )
+    command = "manage.py verify_ledger"
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    @property
+    def subject(self) -> str:
+        return f"account:{self.account.pk}"
+
+    def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
+        return {"account": str(self.account.pk)}
+
+    def plan(self, data: dict[str, Any]) -> Plan:
+        return Plan([f"{store.version_of(self.account.pk)} events of {self.account.owner} are read and recomputed."])
+
+
+def job_url(request: HttpRequest, account: Account) -> str:
+    """Of the dialog; "" for who may not."""
+    may = request.user.has_perm(VerifyChain.permission)
+    return reverse("admin:accounts_account_verify_chain", args=[account.pk]) if may else ""
 
 
 def _after(request: HttpRequest, head: int) -> int:

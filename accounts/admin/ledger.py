@@ -1,15 +1,20 @@
 """The journal, daily balances, reversals and proofs of the ledger: read-only lists."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 
 from accounts.admin.cells import CURRENCY, account_link, amount, ledger_account, transaction_link
 from accounts.models import DailyBalance, JournalLine, LedgerProof, Reversal
+from eventstore import projections
 from eventstore.models import Event
+from eventstore.projections import all_read_models
+from eventstore.projections.base import Inline
 from ops.admin.keyset import BY_ID, BY_NUMBER, Keyset, date_key
 from ops.admin.lists import Column, Filters, KeysetAdmin, id_filter, text_filter
 from ops.admin.procedure import ByJob, Plan, run
@@ -96,6 +101,29 @@ def verdict(proof: LedgerProof) -> object:
     return badge("Proved", "good") if proof.differences == 0 else badge(f"{proof.differences} differences", "bad")
 
 
+def in_lines(sentences: Sequence[str]) -> object:
+    told = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in sentences))
+    return format_html('<ul class="b-lines">{}</ul>', told)
+
+
+def mended_at(differences: Sequence[str]) -> object:
+    """Links to the read models whose tables begin the sentences. (Where a stream itself is broken there is nothing to
+    mend: events are never altered.)"""
+    tables = {difference.partition(":")[0] for difference in differences}
+    found = [model.name for model in all_read_models() if tables & set(model.tables)]
+    links = [link(_read_model_url(name), f"Read model {name}") for name in found]
+    if not links:
+        return "Events are never altered: freeze the accounts of these streams, and have somebody look."
+    return format_html_join(" · ", "{}", ((each,) for each in links))
+
+
+def _read_model_url(name: str) -> str:
+    """Its page; of one that is written with the events there is none, so where it is compared."""
+    if isinstance(projections.get(name), Inline):
+        return reverse("admin:eventstore_projection_compare", args=[name])
+    return page_of("eventstore.projectionstate", name)
+
+
 class Verify(ByJob):
     action = job = "verify_ledger"
     permission = "accounts.verify_ledger"
@@ -123,6 +151,19 @@ class LedgerProofAdmin(KeysetAdmin):
         Column("Up to position", lambda proof: proof.position, numeric=True),
         Column("Seconds", lambda proof: f"{proof.seconds:.1f}", numeric=True),
     )
+
+    def object_fields(self, obj: Model) -> list[tuple[str, object]]:
+        assert isinstance(obj, LedgerProof)
+        return [
+            ("Verdict", verdict(obj)),
+            ("When (UTC)", when(obj.at)),
+            ("Events", obj.events),
+            ("Streams", obj.streams),
+            ("Up to position", obj.position),
+            ("Seconds", f"{obj.seconds:.1f}"),
+            *([("First differences", in_lines(obj.first_differences))] if obj.differences else []),
+            *([("Where to mend it", mended_at(obj.first_differences))] if obj.differences else []),
+        ]
 
     def more_urls(self) -> list[URLPattern]:
         return [path("verify/", self.admin_site.admin_view(self.verify_view), name="accounts_ledgerproof_verify")]

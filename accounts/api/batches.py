@@ -11,12 +11,12 @@ from rest_framework.response import Response
 
 from accounts.api.base import ApiView, body_of
 from accounts.api.bodies import COMMAND_BODIES, CommandBody
-from accounts.api.commands import NO_SUBJECT, REPLAYED, require_scopes, result_data
+from accounts.api.commands import NO_SUBJECT, REPLAYED, require_scopes
 from accounts.api.documentation import documents_batch
 from accounts.api.fields import FlagField, IdField, KeyField, StrictSerializer, VersionField
 from accounts.api.headers import api_key_of, client_of, context_of, idempotency_key_of, refuse_if_match
 from accounts.api.problems import MEDIA_TYPE, about, problem, problem_of, refused_for
-from accounts.api.representations import AccountAfterSerializer, CommandResultSerializer, ProblemSerializer
+from accounts.api.representations import AccountAfterSerializer, ProblemSerializer, command_result
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.services import Envelope, Executed, Outcome, Refused, execute, idempotency_key
 from accounts.services.executor import MAX_BATCH
@@ -143,9 +143,8 @@ def _envelope(item: Any, index: int, sender: Sender, readers: dict[str, CommandB
 
 
 def _represent(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    serializer = CommandResultSerializer()
     return [
-        {"status": "executed", **result_data(outcome, serializer)}
+        {"status": "executed", **command_result(outcome.result)}
         if isinstance(outcome, Executed)
         else {"status": "refused", "problem": problem_of(outcome)}
         for outcome in outcomes

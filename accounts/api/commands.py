@@ -1,6 +1,6 @@
 """The routes that change something: one command each, through the executor."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.urls import reverse
@@ -19,7 +19,7 @@ from accounts.api.headers import (
     idempotency_key_of,
     refuse_if_match,
 )
-from accounts.api.representations import CommandResultSerializer
+from accounts.api.representations import command_result
 from accounts.domain.commands import Command
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.services import Envelope, Executed, execute_one, idempotency_key
@@ -36,6 +36,12 @@ def require_scopes(key: ApiKey, body: bodies.CommandBody, command: Command) -> N
     """
     if missing := sorted(body.scopes(command) - set(key.scopes)):
         raise Refusal(ErrorCode.PERMISSION_DENIED, f"The API key lacks the scope {', '.join(missing)}.")
+
+
+def answer_headers(executed: Executed) -> dict[str, str]:
+    """The version that the command left its account at, and whether it had been executed before."""
+    headers = {"ETag": etag(executed.result["accounts"][0]["version"])}
+    return headers | ({REPLAYED: "true"} if executed.replayed else {})
 
 
 class CommandView(ApiView):
@@ -63,16 +69,13 @@ class CommandView(ApiView):
                 custodian=client.custodian,
             )
         )
-        return Response(
-            CommandResultSerializer(executed.result).data, status=self.success, headers=self.answer_headers(executed)
-        )
+        return Response(command_result(executed.result), status=self.success, headers=self.answer_headers(executed))
 
     def expected_version(self, request: Request) -> int | None:
         return expected_version_of(request)
 
     def answer_headers(self, executed: Executed) -> dict[str, str]:
-        headers = {"ETag": etag(executed.result["accounts"][0]["version"])}
-        return headers | ({REPLAYED: "true"} if executed.replayed else {})
+        return answer_headers(executed)
 
 
 class OpenAccount(CommandView):
@@ -181,8 +184,3 @@ class Reverse(CommandView):
     @documents_command(bodies.ReverseBody, summary="Reverse a transaction", tag="payments")
     def post(self, request: Request, transaction_id: UUID) -> Response:
         return self.execute(request, transaction_id)
-
-
-def result_data(executed: Executed, serializer: CommandResultSerializer) -> dict[str, Any]:
-    """As a single command answers, for many: the serializer is made once."""
-    return dict(serializer.to_representation(executed.result))

@@ -2,6 +2,7 @@
 
 import re
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 
 from accounts.api.fields import KEY_PATTERN
@@ -32,7 +33,11 @@ def idempotency_key_of(request: Request) -> str:
     Raises:
         Refusal: `idempotency_key_required`, also for a key that is not 1 to 255 visible ASCII characters.
     """
-    key = request.headers.get("Idempotency-Key", "")
+    return usable_key(request.headers.get("Idempotency-Key", ""))
+
+
+def usable_key(key: str) -> str:
+    """`key` itself. Raises as `idempotency_key_of`."""
     if not _KEY.fullmatch(key):
         raise Refusal(
             ErrorCode.IDEMPOTENCY_KEY_REQUIRED,
@@ -47,7 +52,11 @@ def expected_version_of(request: Request) -> int | None:
     Raises:
         Refusal: `malformed_request` for anything but one strong ETag.
     """
-    header = request.headers.get("If-Match")
+    return version_in(request.headers.get("If-Match"))
+
+
+def version_in(header: str | None) -> int | None:
+    """As `expected_version_of`, of the header's text."""
     if header is None or header.strip() == "*":
         return None
     match = _ETAG.fullmatch(header.strip())
@@ -75,11 +84,16 @@ def etag(version: int) -> str:
 
 def context_of(request: Request) -> Context:
     """Who, from where, and as part of what: stored with every event of the command."""
+    return context_in(request._request, client_of(request))
+
+
+def context_in(request: HttpRequest, client: ApiClient) -> Context:
+    """As `context_of`, of a request that DRF has not seen."""
     return Context(
-        actor=client_of(request).actor,
+        actor=client.actor,
         source="api",
-        request_id=request_id(request._request),
-        correlation_id=correlation_id(request._request),
-        traceparent=traceparent(request._request),
-        address=client_address(request._request),
+        request_id=request_id(request),
+        correlation_id=correlation_id(request),
+        traceparent=traceparent(request),
+        address=client_address(request),
     )

@@ -74,7 +74,7 @@ def headers_for(code: ErrorCode) -> dict[str, str]:
 
 def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None for what nobody foresaw: Django logs it, `handlers.server_error` answers."""
-    body = _problem_for(exc)
+    body = problem_for(exc)
     if body is None:
         return None
     headers = headers_for(ErrorCode(body["code"]))
@@ -83,7 +83,8 @@ def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None
     return Response(body | about(context["request"]), status=body["status"], headers=headers, content_type=MEDIA_TYPE)
 
 
-def _problem_for(exc: Exception) -> dict[str, Any] | None:
+def problem_for(exc: Exception) -> dict[str, Any] | None:
+    """The problem that an exception is answered with, less what `about` tells; None for what nobody foresaw."""
     if isinstance(exc, Refusal):
         return problem_of(exc)
     if isinstance(exc, exceptions.ValidationError):

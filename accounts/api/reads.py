@@ -28,6 +28,7 @@ from accounts.api.representations import (
     PostingPageSerializer,
     PostingSerializer,
     TransactionSerializer,
+    balance_now,
 )
 from accounts.api.scopes import ACCOUNTS_READ
 from accounts.domain.account import Status
@@ -152,7 +153,7 @@ class AccountBalance(ApiView):
             state = selectors.account_at(account_id, moment, custodian)
             return Response(BalanceSerializer(state, context={"as_of": moment}).data)
         account = selectors.account(account_id, custodian, at_least=min_version)
-        return Response(BalanceSerializer(account, context={"as_of": timezone.now()}).data)
+        return Response(balance_now(account, timezone.now()))
 
 
 def _min_version(request: Request) -> int | None:

@@ -7,8 +7,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.fields import MinorUnitsField
+from accounts.cache import AccountView
 from accounts.domain.account import Status
 from accounts.domain.events import EVENT_CLASSES, POSTING_TYPES
+from accounts.domain.money import format_minor
 from accounts.domain.products import PRODUCTS
 from accounts.selectors import readable_event
 
@@ -17,8 +19,7 @@ class TimeField(serializers.DateTimeField):
     """A moment in UTC, also from the text that an idempotency record keeps."""
 
     def to_representation(self, value: Any) -> str:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return moment_text(value)
 
 
 class AccountSerializer(serializers.Serializer[Any]):
@@ -120,8 +121,48 @@ class AccountAfterSerializer(serializers.Serializer[Any]):
     available = MinorUnitsField()
 
 
+def moment_text(value: Any) -> str:
+    """A moment in UTC, also from the text that an idempotency record keeps."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def command_result(result: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a command, as `CommandResultSerializer` documents it: a pure function of `Executed.result`, so
+    that a repeated request gets it again, byte for byte."""
+    return {
+        "transaction_id": result["transaction_id"],
+        "recorded_at": moment_text(result["recorded_at"]),
+        "accounts": [
+            {
+                "id": account["id"],
+                "version": account["version"],
+                "status": account["status"],
+                "currency": account["currency"],
+                "balance": format_minor(account["balance"], account["currency"]),
+                "available": format_minor(account["available"], account["currency"]),
+            }
+            for account in result["accounts"]
+        ],
+    }
+
+
+def balance_now(account: AccountView, as_of: datetime) -> dict[str, Any]:
+    """A balance as `BalanceSerializer` documents it."""
+    return {
+        "account_id": str(account.id),
+        "currency": account.currency,
+        "balance": format_minor(account.balance, account.currency),
+        "available": format_minor(account.available, account.currency),
+        "held": format_minor(account.held, account.currency),
+        "overdraft_limit": format_minor(account.overdraft_limit, account.currency),
+        "version": account.version,
+        "as_of": moment_text(as_of),
+    }
+
+
 class CommandResultSerializer(serializers.Serializer[Any]):
-    """What a command did. A pure function of `Executed.result`: a repeated request gets it again, byte for byte."""
+    """What a command did: `command_result` makes it."""
 
     transaction_id = serializers.CharField()
     recorded_at = TimeField()

@@ -5,6 +5,7 @@ movement names its contra account, where the other side of the posting is booked
 `cash:EUR`, or `account:<id>` for the other end of a transfer. So every transaction sums to zero.
 """
 
+import functools
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
@@ -108,7 +109,12 @@ POSTING_TYPES = frozenset(name for name, cls in EVENT_CLASSES.items() if issubcl
 
 def to_data(item: Any) -> dict[str, Any]:
     """The fields of an event, command or state as JSON-ready values (dates and ids as strings)."""
-    return {field.name: _plain(getattr(item, field.name)) for field in fields(item)}
+    return {name: _plain(getattr(item, name)) for name in _names(item.__class__)}
+
+
+@functools.cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _plain(value: Any) -> Any:

@@ -41,6 +41,7 @@ class AccountsInline(Inline):
     """Folds every stream under its lock and mends the rows that differ, some accounts at a time."""
 
     name = "accounts"
+    tables = ("accounts", "reversals")
 
     def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
         """As `Projection.rebuild`, in place: there is no moment at which a row is wrong that was right before."""

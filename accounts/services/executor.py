@@ -7,10 +7,12 @@ those before it. The second writes events, records and the inline read model, an
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import stamina
+from django.db import connection
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, evolve
 from accounts.domain.commands import ReverseTransaction
@@ -19,14 +21,17 @@ from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import Posting, to_data
 from accounts.domain.journal import imbalances, journal_lines
 from accounts.services import inline
+from accounts.services.coalescing import Coalescer
 from accounts.services.counting import counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
-from eventstore.appending import Append, CommandStamp, lock_heads
+from eventstore.appending import Append, CommandStamp
 from eventstore.errors import BrokenHistory
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import canonical_json
-from eventstore.idempotency import IdempotencyRecord, fetch_records, send_guard, send_lookup, write_records
+from eventstore.idempotency import IdempotencyRecord, insertion
+from eventstore.opening import Opening
+from eventstore.retries import count_retries
 from eventstore.transaction import RETRYABLE, write_transaction
 from ops.conf import get_settings
 from ops.operations import step
@@ -58,19 +63,24 @@ def execute(
         raise ValueError(f"a batch holds at most {MAX_BATCH} commands, not {len(envelopes)}")
     if not envelopes:
         return []
-    limit = within(get_settings().batch_processing_timeout)
-    with counting(envelopes) as outcomes, in_hand(envelopes), attempt("batch"), limit:
-        outcomes += _execute(envelopes, all_or_nothing, recorded_at)
+    with counting(envelopes) as outcomes:
+        outcomes += _execute(envelopes, all_or_nothing=all_or_nothing, recorded_at=recorded_at)
     return outcomes
 
 
-def _execute(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_at: datetime | None) -> list[Outcome]:
+def _execute(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:
+    limit = within(get_settings().batch_processing_timeout)
+    with in_hand(envelopes), attempt("batch"), limit:
+        return _retry(envelopes, **how)
+
+
+def _retry(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:
     try:
         for attempt in stamina.retry_context(
             on=tuple(RETRYABLE), attempts=ATTEMPTS, timeout=None, wait_initial=0.005, wait_max=0.25, wait_jitter=0.02
         ):
             with attempt:
-                return _execute_once(envelopes, all_or_nothing, recorded_at)
+                return _execute_once(envelopes, **how)
     except tuple(RETRYABLE):
         pass
     message = "Other commands kept changing the same accounts. Nothing was done: send it again."
@@ -78,12 +88,17 @@ def _execute(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_at: d
 
 
 def execute_one(envelope: Envelope) -> Executed:
-    """A batch of one.
+    """A batch of one, or with COALESCE_COMMANDS a part of the one that its process executes next.
 
     Raises:
         Refusal: the command was refused; nothing changed. And what `execute` raises.
     """
-    outcome = execute([envelope])[0]
+    if get_settings().coalesce_commands and not connection.in_atomic_block:
+        with counting([envelope]) as outcomes:
+            outcomes.append(_together.execute(envelope))
+    else:
+        outcomes = execute([envelope])
+    outcome = outcomes[0]
     if isinstance(outcome, Refused):
         raise outcome.as_error()
     return outcome
@@ -102,9 +117,18 @@ def would_execute(envelope: Envelope) -> Executed:
     return outcome
 
 
-def _execute_once(envelopes: Sequence[Envelope], all_or_nothing: bool, recorded_at: datetime | None) -> list[Outcome]:
+_together = Coalescer(lambda envelopes, patience_ms: _execute(envelopes, patience_ms=patience_ms))
+
+
+def _execute_once(
+    envelopes: Sequence[Envelope],
+    *,
+    all_or_nothing: bool = False,
+    recorded_at: datetime | None = None,
+    patience_ms: int | None = None,
+) -> list[Outcome]:
     with write_transaction() as conn:
-        batch = _read(conn, envelopes)
+        batch = _read(conn, envelopes, patience_ms)
         batch.now = recorded_at or batch.now
         step("deciding")
         outcomes = [batch.run(envelope) for envelope in envelopes]
@@ -121,7 +145,7 @@ def _not_alone(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope]) -> "_Batch":
+def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope], patience_ms: int | None = None) -> "_Batch":
     """The first round trip. (Reversals need one more before it, to read the events they name.)"""
     reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
     booked = inline.read_booked(conn, reversals) if reversals else {}
@@ -132,21 +156,18 @@ def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope]) -> "_Batch":
     }
     step("locking", list(account_ids))
     keys = [envelope.key for envelope in envelopes if envelope.key is not None]
-    claimed = send_guard(conn, keys)
-    heads = lock_heads(conn, account_ids)
-    records = send_lookup(conn, keys)
+    opening = Opening(conn, account_ids, keys, patience_ms)
     states = inline.send_accounts(conn, account_ids)
     reversed_by = inline.send_reversals(conn, reversals) if reversals else None
-    clock = psycopg.Cursor(conn).execute("SELECT clock_timestamp()", prepare=True)
-
+    opened = opening.fetch()
     batch = _Batch(
-        append=Append(heads.fetch(), AGGREGATE_TYPE),
+        append=Append(opened.heads, AGGREGATE_TYPE),
         accounts=inline.fetch_accounts(states),
-        records=fetch_records(records),
-        in_progress={keys[index].identity for (index,) in claimed.fetchall()},
+        records=opened.records,
+        in_progress=opened.in_progress,
         booked=booked,
         reversed_by=dict(reversed_by.fetchall()) if reversed_by else {},
-        now=clock.fetchone()[0],  # type: ignore[index]
+        now=opened.at,
     )
     batch.require_states_at_heads(account_ids)
     return batch
@@ -180,6 +201,7 @@ class _Batch:
         self.now = now
         self.changed: dict[UUID, Account] = {}
         self.new_records: list[IdempotencyRecord] = []
+        self.retried: list[tuple[UUID, bool]] = []
         self.new_reversals: list[tuple[UUID, UUID]] = []
 
     def require_states_at_heads(self, account_ids: set[UUID]) -> None:
@@ -211,7 +233,9 @@ class _Batch:
                     "A command with this idempotency key is being executed. Ask again with the same key.",
                 )
             return None
-        if record.key.fingerprint != envelope.key.fingerprint:
+        same = record.key.fingerprint == envelope.key.fingerprint
+        self.retried.append((record.command_id, same))
+        if not same:
             raise Refusal(
                 ErrorCode.IDEMPOTENCY_KEY_REUSED,
                 "This idempotency key was used for another command. Nothing was done: choose a new key.",
@@ -294,15 +318,17 @@ class _Batch:
 
     def write(self, conn: psycopg.Connection) -> None:
         """The second round trip."""
+        if self.retried:
+            count_retries(conn, self.retried, self.now)
         if not len(self.append):
             return
-        if self.new_records:
-            write_records(conn, self.new_records, self.now)
-        if self.new_reversals:
-            inline.write_reversals(conn, self.new_reversals)
         changed_at = [self.append.head(account_id).last_timestamp for account_id in self.changed]
-        inline.write_accounts(conn, list(self.changed.values()), changed_at)
-        self.append.write(conn)
+        beside = [inline.upsert(list(self.changed.values()), changed_at)]
+        if self.new_records:
+            beside.append(insertion(self.new_records, self.now))
+        if self.new_reversals:
+            beside.append(inline.insert_reversals(self.new_reversals))
+        self.append.write(conn, *beside)
 
 
 def _require_balanced(decision: Decision) -> None:

@@ -11,6 +11,8 @@ import psycopg
 from accounts.domain.account import AGGREGATE_TYPE, Account, Status
 from accounts.domain.decide import BookedPosting
 from accounts.domain.events import POSTING_TYPES
+from eventstore import arrays
+from eventstore.appending import Part
 from eventstore.registry import decode
 
 STATE_COLUMNS = "id, owner, currency, product, custodian, overdraft_limit, status, balance, held, version"
@@ -25,7 +27,7 @@ def account_from_row(row: Sequence[Any]) -> Account:
 def send_accounts(conn: psycopg.Connection, ids: Collection[UUID]) -> psycopg.Cursor[Any]:
     """Asks for the states of accounts, whose streams the caller has locked; read them with `fetch_accounts`."""
     return psycopg.Cursor(conn).execute(
-        f"SELECT {STATE_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])", (list(ids),), prepare=True
+        f"SELECT {STATE_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])", (arrays.plain(ids),), prepare=True
     )
 
 
@@ -33,9 +35,10 @@ def fetch_accounts(cursor: psycopg.Cursor[Any]) -> dict[UUID, Account]:
     return {row[0]: account_from_row(row) for row in cursor.fetchall()}
 
 
-def write_accounts(conn: psycopg.Connection, accounts: Sequence[Account], changed_at: Sequence[datetime]) -> None:
+def upsert(accounts: Sequence[Account], changed_at: Sequence[datetime]) -> Part:
     """Brings the rows of changed or new accounts to their states; `changed_at` is when each last changed."""
-    psycopg.Cursor(conn).execute(
+    moments = arrays.moments(changed_at)
+    return Part(
         f"""
         INSERT INTO accounts ({STATE_COLUMNS}, opened_at, updated_at)
         SELECT *
@@ -46,20 +49,19 @@ def write_accounts(conn: psycopg.Connection, accounts: Sequence[Account], change
                held = EXCLUDED.held, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
         """,
         (
-            [account.id for account in accounts],
-            [account.owner for account in accounts],
-            [account.currency for account in accounts],
-            [account.product for account in accounts],
-            [account.custodian for account in accounts],
-            [account.overdraft_limit for account in accounts],
-            [account.status.value for account in accounts],
-            [account.balance for account in accounts],
-            [account.held for account in accounts],
-            [account.version for account in accounts],
-            list(changed_at),
-            list(changed_at),
+            arrays.plain(account.id for account in accounts),
+            arrays.texts(account.owner for account in accounts),
+            arrays.texts(account.currency for account in accounts),
+            arrays.texts(account.product for account in accounts),
+            arrays.texts(account.custodian for account in accounts),
+            arrays.plain(account.overdraft_limit for account in accounts),
+            arrays.texts(account.status.value for account in accounts),
+            arrays.plain(account.balance for account in accounts),
+            arrays.plain(account.held for account in accounts),
+            arrays.plain(account.version for account in accounts),
+            moments,
+            moments,
         ),
-        prepare=True,
     )
 
 
@@ -89,9 +91,9 @@ def send_reversals(conn: psycopg.Connection, transaction_ids: Iterable[UUID]) ->
     )
 
 
-def write_reversals(conn: psycopg.Connection, reversals: Sequence[tuple[UUID, UUID]]) -> None:
+def insert_reversals(reversals: Sequence[tuple[UUID, UUID]]) -> Part:
     """Remembers which transaction was reversed by which; each can be reversed once."""
-    psycopg.Cursor(conn).execute(
+    return Part(
         "INSERT INTO reversals (transaction_id, reversed_by) SELECT * FROM unnest(%s::uuid[], %s::uuid[])",
-        ([original for original, _ in reversals], [reversal for _, reversal in reversals]),
+        (arrays.plain(original for original, _ in reversals), arrays.plain(reversal for _, reversal in reversals)),
     )

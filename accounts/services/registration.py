@@ -22,5 +22,10 @@ def in_hand(envelopes: Sequence[Envelope]) -> Iterator[None]:
         raise TooManyCommands("the bank has as many operations in hand as it takes at once") from error
     names = dict.fromkeys(type(envelope.command).__name__ for envelope in envelopes)
     timeout = get_settings().deadlock_operation_timeout
-    with operation("command", ", ".join(names), timeout=timeout, actor=envelopes[0].context.actor):
+    with operation("command", ", ".join(names), timeout=timeout, actor=_actor(envelopes)):
         yield
+
+
+def _actor(envelopes: Sequence[Envelope]) -> str:
+    actors = {envelope.context.actor for envelope in envelopes}
+    return actors.pop() if len(actors) == 1 else f"{len(actors)} callers"

@@ -72,7 +72,7 @@ class FeedPass:
             return
         for key in sorted(expected.keys() | actual.keys()):
             if expected.get(key) != actual.get(key):
-                self._found.add(f"{table}: row {key} is {actual.get(key)}; its event makes {expected.get(key)}")
+                self._found.add(f"{table}: row {key} {_difference(actual.get(key), expected.get(key))}")
 
     def _rest(self, table: str, key: str, last: int) -> None:
         with connection.cursor() as cursor:
@@ -108,6 +108,17 @@ def _readable(stored: StoredEvent) -> bool:
     except (UnknownEventType, TypeError, ValueError, KeyError):
         return False
     return True
+
+
+def _difference(actual: Any, expected: Any) -> str:
+    """What is wrong with a row, without the columns that are right."""
+    if actual is None or expected is None:
+        return "is missing" if actual is None else "has no event"
+    return ", ".join(
+        f"has {column} {was}, its event makes {makes}"
+        for column, was, makes in zip(expected._fields, actual, expected, strict=True)
+        if was != makes
+    )
 
 
 def _rows(table: str, key: str, row_type: Any, low: int, high: int) -> dict[int, Any]:

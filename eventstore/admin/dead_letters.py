@@ -8,6 +8,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from eventstore.admin.repairs import ReplayStreams
 from eventstore.approvals import Discard, redrive_in_words
 from eventstore.models import DeadLetter, Event
 from eventstore.projections import dead_letters
@@ -20,7 +21,7 @@ from ops.admin.procedure import ByJob, Plan, Procedure, run
 from ops.admin.selection import ALL, MOST, SelectionTool, selected
 from ops.approvals.registry import CannotDo
 from ops.audit.record import staff_actor
-from ops.html import badge, link, page_of, pretty, short_id, verbatim, when
+from ops.html import badge, folded, link, page_of, pretty, short_id, verbatim, when
 
 TONES = {"failed": "bad", "parked": "warn", "unreadable": "bad", "applied": "good"}
 STATES = ("failed", "parked", "unreadable", "applied", "discarded", "superseded")
@@ -74,10 +75,15 @@ class DeadLetterAdmin(ManagedAdmin):
         offered = [("Retry", "retry")] if obj.state in ("failed", "parked") else []
         if obj.state == "failed":
             offered.append(("Ask to discard", "discard"))
-        return [
+        tools = [
             {"label": label, "url": reverse(f"admin:eventstore_deadletter_{name}", args=[obj.pk])}
             for label, name in offered
         ]
+        if offered and obj.aggregate_id and request.user.has_perm(ReplayStreams.permission):
+            # where rows of the read model are wrong, a retry alone fails again
+            replay = reverse("admin:eventstore_stream_replay", args=[obj.aggregate_id])
+            tools.append({"label": "Mend the read models: replay the stream", "url": replay})
+        return tools
 
     def object_fields(self, obj: Model) -> list[tuple[str, object]]:
         assert isinstance(obj, DeadLetter)
@@ -88,17 +94,17 @@ class DeadLetterAdmin(ManagedAdmin):
             ("Tries", obj.attempts),
             ("Since (UTC)", when(obj.created_at)),
             ("Last try (UTC)", when(obj.last_attempt_at)),
-            ("Resolved (UTC)", when(obj.resolved_at)),
-            ("Resolved by", obj.resolved_by or "–"),
-            ("Discard asked for by", obj.discard_requested_by or "–"),
-            ("Because", obj.reason or "–"),
         ]
+        if obj.resolved_at:
+            fields += [("Resolved (UTC)", when(obj.resolved_at)), ("Resolved by", obj.resolved_by)]
+        if obj.discard_requested_by:
+            fields += [("Discard asked for by", obj.discard_requested_by), ("Because", obj.reason)]
         if obj.position is not None:
             fields.append(("Event", link(page_of("eventstore.event", obj.position), f"position {obj.position}")))
         if obj.topic:
             fields.append(("Message", f"{obj.topic}, partition {obj.kafka_partition}, offset {obj.kafka_offset}"))
-        fields += [("Error", obj.error or "–"), ("Payload", self._payload(obj))]
-        return [*fields, ("Traceback", verbatim(obj.traceback))]
+        fields += [("Error", verbatim(obj.error)), ("Payload", self._payload(obj))]
+        return [*fields, ("Traceback", folded("Where it failed in the code", obj.traceback))]
 
     def _payload(self, letter: DeadLetter) -> object:
         if letter.position is None:

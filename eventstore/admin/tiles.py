@@ -24,7 +24,7 @@ def _kafka(values: Values) -> str:
 register_tiles(
     Tile("feed", "Feed", _feed, "admin:eventstore_event_changelist", "eventstore.view_event"),
     Tile("projections", "Read models", _behind, PROJECTIONS, VIEW_PROJECTIONS),
-    Tile("kafka", "Relay and Kafka", _kafka, PROJECTIONS, VIEW_PROJECTIONS),
+    Tile("kafka", "Relay and Kafka", _kafka, "admin:eventstore_kafkaaccess_changelist"),
     Tile(
         "dead_letters",
         "Dead letters",

@@ -1,6 +1,8 @@
 """How this process speaks to the brokers: all settings of librdkafka in one place."""
 
 import logging
+import os
+import socket
 import time
 from typing import Any
 
@@ -48,6 +50,7 @@ def consumer(**settings: Any) -> Consumer:
         {
             **_common(),
             "group.id": config.kafka_group_id,
+            "client.id": f"bankes-consumer-{socket.gethostname()}-{os.getpid()}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

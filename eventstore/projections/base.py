@@ -51,6 +51,7 @@ class Inline(ABC):
     """A read model that is written with the events, and mended in place."""
 
     name: str
+    tables: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report: ...

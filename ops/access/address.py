@@ -1,5 +1,6 @@
 """Where a request comes from."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from django.http import HttpRequest
@@ -22,6 +23,7 @@ def client_address(request: HttpRequest) -> str:
     return _as_address(direct)
 
 
+@lru_cache(maxsize=1024)
 def _as_address(text: str) -> str:
     try:
         return str(ip_address(text))

@@ -9,17 +9,21 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db.models import Q
+from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from ops.access.scopes import known_scopes
+from ops.conf import get_settings
 from ops.models import ApiClient, ApiKey
 
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
+MOST_TRUSTED = 10_000
 _TOKEN = re.compile(r"bk_(?P<prefix>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NO_DIGEST = bytes(32)
 
@@ -70,6 +74,7 @@ def revoke_key(key: ApiKey) -> bool:
     """Ends a key at once and for good; False if it had been revoked before."""
     now = timezone.now()
     revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now) == 1
+    _trusted.forget()
     key.refresh_from_db(fields=["revoked_at"])
     return revoked
 
@@ -79,24 +84,66 @@ def check_token(token: str) -> ApiKey:
 
     An unknown prefix costs the same work as a wrong secret, and is told in the same words.
 
+    A key that was found good is believed for API_KEY_TRUST seconds; what this process changes counts at once.
+
     Raises:
         InvalidKey: the token is malformed, unknown, wrong, expired or revoked, or its client is not active.
     """
+    digest, now = _digest(token), timezone.now()
+    key = _trusted.get(digest)
+    if key is None or key.expires_at <= now:
+        generation = _trusted.generation
+        key = _read(token, digest, now)
+        _trusted.put(digest, key, generation)
+    _note_use(key, now)
+    return key
+
+
+def _read(token: str, digest: bytes, now: datetime) -> ApiKey:
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise InvalidKey("The token does not have the form of an API key.")
     key = ApiKey.objects.select_related("client").filter(prefix=match["prefix"]).first()
-    if not hmac.compare_digest(_digest(token), bytes(key.digest) if key else _NO_DIGEST) or key is None:
+    if not hmac.compare_digest(digest, bytes(key.digest) if key else _NO_DIGEST) or key is None:
         raise InvalidKey("There is no such API key.")
-    now = timezone.now()
     if key.revoked_at is not None:
         raise InvalidKey("The API key was revoked.")
     if key.expires_at <= now:
         raise InvalidKey("The API key has expired.")
     if not key.client.is_active:
         raise InvalidKey("The API client is not active.")
-    _note_use(key, now)
     return key
+
+
+class _Trusted:
+    """Keys that were found good a moment ago, by the digest of their token; the token itself is kept nowhere."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, tuple[ApiKey, float]] = {}
+        self.generation = 0
+        """Goes up when a key or client changes: what was read before that is not believed."""
+
+    def get(self, digest: bytes) -> ApiKey | None:
+        key, until = self._keys.get(digest, (None, 0.0))
+        return key if time.monotonic() < until else None
+
+    def put(self, digest: bytes, key: ApiKey, generation: int) -> None:
+        seconds = get_settings().api_key_trust
+        if not seconds or generation != self.generation:
+            return
+        if len(self._keys) >= MOST_TRUSTED:
+            self._keys = {}
+        self._keys[digest] = (key, time.monotonic() + seconds)
+
+    def forget(self, **_: object) -> None:
+        self.generation += 1
+        self._keys = {}
+
+
+_trusted = _Trusted()
+for _kind in (ApiKey, ApiClient):
+    post_save.connect(_trusted.forget, sender=_kind, weak=False)
+    post_delete.connect(_trusted.forget, sender=_kind, weak=False)
 
 
 def _digest(token: str) -> bytes:
@@ -109,3 +156,4 @@ def _note_use(key: ApiKey, now: datetime) -> None:
     if key.last_used_at is None or key.last_used_at <= stale:
         not_noted = Q(last_used_at=None) | Q(last_used_at__lte=stale)
         ApiKey.objects.filter(not_noted, pk=key.pk).update(last_used_at=now)
+        key.last_used_at = now

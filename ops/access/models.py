@@ -26,3 +26,21 @@ class ListAccess(models.Model):
         default_permissions = ()
         verbose_name = verbose_name_plural = "lists"
         permissions = [("export_lists", "Can export the lists that it may see as files")]
+
+
+class CacheAccess(models.Model):
+    """No table: the page of the cache hangs on it. Who may see it and act on it is said by `OperationsAccess`."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "cache"
+
+
+class BreakersAccess(models.Model):
+    """No table: the page of breakers and timeouts hangs on it."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "breakers and timeouts"

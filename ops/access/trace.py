@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -27,11 +28,7 @@ class TraceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         meta = request.META
-        given = {name: meta.pop(name, "") for name in (_REQUEST_ID, _CORRELATION_ID, _PARENT)}
-        meta[_REQUEST_ID] = given[_REQUEST_ID] if _ID.fullmatch(given[_REQUEST_ID]) else str(uuid.uuid4())
-        meta[_CORRELATION_ID] = given[_CORRELATION_ID] if _ID.fullmatch(given[_CORRELATION_ID]) else meta[_REQUEST_ID]
-        if _TRACEPARENT.fullmatch(given[_PARENT]):
-            meta[_PARENT] = given[_PARENT]
+        settle(meta)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(address=client_address(request))
         with tracing.span(str(request.method), parent=meta.get(_PARENT, "")) as traceparent:
@@ -44,6 +41,15 @@ class TraceMiddleware:
             tracing.tell(f"{request.method} /{route}", {"http.route": route, "http.status": response.status_code})
         response["X-Request-ID"] = meta[_REQUEST_ID]
         return response
+
+
+def settle(meta: dict[str, Any]) -> None:
+    """Puts ids that can be trusted into the headers of a request (a WSGI environ); once settled, they stay."""
+    given = {name: meta.pop(name, "") for name in (_REQUEST_ID, _CORRELATION_ID, _PARENT)}
+    meta[_REQUEST_ID] = given[_REQUEST_ID] if _ID.fullmatch(given[_REQUEST_ID]) else str(uuid.uuid4())
+    meta[_CORRELATION_ID] = given[_CORRELATION_ID] if _ID.fullmatch(given[_CORRELATION_ID]) else meta[_REQUEST_ID]
+    if _TRACEPARENT.fullmatch(given[_PARENT]):
+        meta[_PARENT] = given[_PARENT]
 
 
 _REQUEST_ID, _CORRELATION_ID, _PARENT = "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID", "HTTP_TRACEPARENT"

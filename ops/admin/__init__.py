@@ -7,6 +7,8 @@ the dialog of the emergency procedures; `tiles` are this floor's part of the ove
 from ops.admin import (
     approvals,
     audit,
+    breakers,
+    cache,
     clients,
     incidents,
     jobs,
@@ -22,6 +24,8 @@ from ops.admin import (
 __all__ = [
     "approvals",
     "audit",
+    "breakers",
+    "cache",
     "clients",
     "incidents",
     "jobs",

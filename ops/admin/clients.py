@@ -9,8 +9,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ops.admin.audited import AuditedAdmin, ReasonMixin
-from ops.html import link
+from ops.admin.audited import ReasonMixin
+from ops.admin.exported import ExportedAdmin
+from ops.admin.lists import Column
+from ops.html import link, when
 from ops.models import ApiClient
 
 
@@ -21,12 +23,18 @@ class ClientForm(ReasonMixin, forms.ModelForm):
 
 
 @admin.register(ApiClient)
-class ApiClientAdmin(AuditedAdmin):
+class ApiClientAdmin(ExportedAdmin):
     """A client's name stands in events, so it is fixed once the client is there, and no client is deleted."""
 
     needs_fresh_sign_in = True
     form = ClientForm
     list_display = ("name", "reach", "is_active", "created_at")
+    export_columns = (
+        Column("Name", lambda client: client.name),
+        Column("Reach", lambda client: client.get_reach_display()),
+        Column("Active", lambda client: client.is_active),
+        Column("Created (UTC)", lambda client: when(client.created_at)),
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiClient | None = None) -> tuple[str, ...]:
         return ("name", "keys", "keys_and_issue") if obj else ("keys", "keys_and_issue")

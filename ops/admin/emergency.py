@@ -47,7 +47,7 @@ class OlderThanForm(HowForm):
         self.fields["older_than"].initial = get_settings().transaction_timeout
 
 
-class _Ending(AtOnce):
+class Ending(AtOnce):
     """Ends sessions of the bank; those of others, never: that takes `--force` on the command line.
 
     To cancel a statement loses nothing that was committed, and is done at once. To end a session takes two persons.
@@ -85,7 +85,7 @@ class _Ending(AtOnce):
         return Plan(lines, [key_of(session) for session in own], described(others[:MOST_AT_ONCE]))
 
 
-class EndTransactions(_Ending):
+class EndTransactions(Ending):
     action = "end_transactions"
     button = "End long transactions"
     about = "Transactions of the bank that have lasted too long. What they wrote is rolled back."
@@ -96,7 +96,7 @@ class EndTransactions(_Ending):
         return self._plan(transactions_older_than(data["older_than"]), data["how"])
 
 
-class EndSession(_Ending):
+class EndSession(Ending):
     action = "end_session"
     button = "End a session"
     about = "One session of the bank in PostgreSQL. What its transaction wrote is rolled back."

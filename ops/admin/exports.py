@@ -25,6 +25,7 @@ from ops.conf import get_settings
 from ops.html import plain_of
 
 if TYPE_CHECKING:
+    from ops.admin.exported import ExportedAdmin
     from ops.admin.lists import Column, KeysetAdmin
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class Export:
         return self.queryset.order_by()[: self.limit + 1].count()
 
 
-def export_view(admin: "KeysetAdmin", request: HttpRequest) -> HttpResponseBase:
+def export_view(admin: "KeysetAdmin | ExportedAdmin", request: HttpRequest) -> HttpResponseBase:
     """GET: what the file would hold. POST: the file."""
     subject = f"list:{admin.opts.label_lower}"
     require_permission(request, EXPORT_LISTS, ACTION, subject)
@@ -89,7 +90,7 @@ def export_view(admin: "KeysetAdmin", request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _preview(admin: "KeysetAdmin", request: HttpRequest, form: Any, export: Export) -> HttpResponse:
+def _preview(admin: "KeysetAdmin | ExportedAdmin", request: HttpRequest, form: Any, export: Export) -> HttpResponse:
     size = export.size()
     context = {
         "title": f"Export: {admin.opts.verbose_name_plural}",

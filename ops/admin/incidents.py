@@ -7,18 +7,27 @@ from django.db.models import Model, QuerySet
 
 from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter
+from ops.detectors.monitor import BOARD_KINDS, DATABASE_KINDS
 from ops.html import badge, link, page_of, pretty, when
 from ops.models import Incident, Resolution
 
 TONES = {"done": "good", "gone": "plain", "refused": "bad"}
 
 
+def told_kind(kind: str) -> str:
+    return kind.replace("_", " ").capitalize()
+
+
 class IncidentFilters(Filters):
     state = choice_filter("State", [("open", "Open"), ("ended", "Ended")])
+    kind = choice_filter("Kind", [(kind, told_kind(kind)) for kind in sorted(BOARD_KINDS | DATABASE_KINDS)])
 
     def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
         state = self.cleaned_data["state"]
-        return (queryset.filter(ended_at__isnull=state == "open") if state else queryset), keyset
+        if state:
+            queryset = queryset.filter(ended_at__isnull=state == "open")
+        kind = self.cleaned_data["kind"]
+        return (queryset.filter(kind=kind) if kind else queryset), keyset
 
 
 def state_badge(incident: Incident) -> object:
@@ -39,7 +48,7 @@ class IncidentAdmin(KeysetAdmin):
     columns = (
         Column("Began (UTC)", lambda row: link(page_of("ops.incident", row.pk), when(row.began_at))),
         Column("State", state_badge),
-        Column("Kind", lambda row: row.kind.replace("_", " ").capitalize()),
+        Column("Kind", lambda row: told_kind(row.kind)),
         Column("What", lambda row: row.reason),
         Column("Lasted", lasted, numeric=True),
         Column("Done about it", lambda row: row.resolution or "–"),

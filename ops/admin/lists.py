@@ -143,7 +143,8 @@ class KeysetAdmin(ReadOnlyAdmin):
         return []
 
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What a subclass adds to the list's page, such as `tools`: (label, URL) of buttons above it."""
+        """What a subclass adds to the list's page, such as `tools`: (label, URL) of buttons above it, and
+        `when_none_fits`: what to say where the filters leave nothing."""
         return {}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +12,7 @@ from django.utils import timezone
 from ops import operations
 from ops.access.permissions import END_SESSIONS, VIEW_OPERATIONS
 from ops.admin.emergency import CleanUp, EndSession, EndTransactions, ResetPools
+from ops.admin.end_operation import EndOperation
 from ops.admin.lists import Column
 from ops.admin.operations_tables import HELD, IN_HAND, POOLS, TRANSACTIONS, tree
 from ops.admin.procedure import Procedure, run
@@ -40,6 +42,7 @@ class OperationsAdmin(ReadOnlyAdmin):
         return [
             path("", view(self.changelist_view), name="ops_operationsaccess_changelist"),
             path("end-session/<int:pid>/", view(self.end_session_view), name="ops_end_session"),
+            path("end-operation/<uuid:operation>/", view(self.end_operation_view), name="ops_end_operation"),
             *(
                 path(f"{name}/", view(self._view_of(procedure)), name=f"ops_{name}")
                 for name, procedure in PROCEDURES.items()
@@ -49,15 +52,16 @@ class OperationsAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if (refused := self.require_view(request)) is not None:
             return refused
-        ends = self._session_ender(request)
+        ends, cancels = self._session_ender(request), self._canceller(request)
         active = operations.active()
+        stuck = [found["detail"]["operation"] for found in stuck_operations()]
         context = {
             "title": "Operations",
             "at": timezone.now(),
             "tools": self._tools(request),
             "open_incidents": Incident.objects.filter(ended_at=None).count(),
-            "in_hand": _table("In hand", IN_HAND, active, ends),
-            "stuck": _table("Stuck", IN_HAND, [found["detail"]["operation"] for found in stuck_operations()], ends),
+            "in_hand": _table("In hand", IN_HAND, active, cancels),
+            "stuck": _table("Stuck", IN_HAND, stuck, cancels),
             "pools": _table("Pools", POOLS, pool_facts()),
             "held": _table("Connections held too long", HELD, [f["detail"] for f in held_connections()], ends),
         }
@@ -86,11 +90,19 @@ class OperationsAdmin(ReadOnlyAdmin):
         may = request.user.has_perm(END_SESSIONS)
         return lambda pid: reverse("admin:ops_end_session", args=[pid]) if may else ""
 
+    def _canceller(self, request: HttpRequest) -> Callable[[str], str]:
+        """The same, of an operation by its id."""
+        may = request.user.has_perm(END_SESSIONS)
+        return lambda operation: reverse("admin:ops_end_operation", args=[operation]) if may else ""
+
     def _view_of(self, procedure: type[Procedure]) -> Callable[[HttpRequest], HttpResponse]:
         return lambda request: run(self, request, procedure(), back=_here())
 
     def end_session_view(self, request: HttpRequest, pid: int) -> HttpResponse:
         return run(self, request, EndSession(pid), back=_here())
+
+    def end_operation_view(self, request: HttpRequest, operation: UUID) -> HttpResponse:
+        return run(self, request, EndOperation(str(operation)), back=_here())
 
 
 def _here() -> str:
@@ -98,7 +110,7 @@ def _here() -> str:
 
 
 def _table(
-    title: str, columns: Sequence[Column], rows: Sequence[Any], ends: Callable[[int], str] | None = None
+    title: str, columns: Sequence[Column], rows: Sequence[Any], ends: Callable[[Any], str] | None = None
 ) -> dict[str, Any]:
     shown = rows[:MOST] if ends is None else [{**row, "ends": ends} for row in rows[:MOST]]
     return {

@@ -1,5 +1,6 @@
 """What the page "Operations" shows, row by row: columns over the boards' and the detectors' own records."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 
 from ops.admin.lists import Column
-from ops.html import NOTHING, badge, link, short_id, when
+from ops.html import NOTHING, badge, link, page_of, short_id, when
 
+JOB = re.compile(r"job \d{1,18}", re.ASCII)
 RESOURCES = 3
 """Named in a row; the count says how many there are."""
 
@@ -47,6 +49,18 @@ def _deadline(row: dict[str, Any]) -> object:
     return badge(f"over by {-left:.1f} s", "bad") if left < 0 else f"in {left:.1f} s"
 
 
+def _what_to_do(row: dict[str, Any]) -> object:
+    """To stop what works with PostgreSQL now; a job is best cancelled on its own page, where it ends cleanly."""
+    found = [link(page_of("ops.job", row["resources"][0].removeprefix("job ")), "Its job")] if _is_job(row) else []
+    if row["database_pid"] and (url := row["ends"](row["id"])):
+        found.append(link(url, "Stop"))
+    return format_html_join(" ", "{}", ((part,) for part in found)) or NOTHING
+
+
+def _is_job(row: dict[str, Any]) -> bool:
+    return row["kind"] == "job" and bool(row["resources"]) and bool(JOB.fullmatch(row["resources"][0]))
+
+
 IN_HAND = (
     Column("What", lambda row: f"{row['kind']} {row['name']}"),
     Column("Who", lambda row: row["actor"] or NOTHING),
@@ -55,7 +69,8 @@ IN_HAND = (
     Column("For", lambda row: seconds(row["age"]), numeric=True),
     Column("Deadline", _deadline),
     Column("Process", lambda row: where(row["process"])),
-    Column("Session", lambda row: session({"database_pid": row["database_pid"], "ends": row["ends"]})),
+    Column("Session", lambda row: row["database_pid"] or NOTHING),
+    Column("Do", _what_to_do),
 )
 
 POOLS = (

@@ -8,6 +8,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -15,9 +16,12 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from ops.access.fresh import require_fresh
-from ops.admin.audited import AuditedAdmin, ReasonMixin, require_permission
+from ops.admin.audited import ReasonMixin, require_permission
+from ops.admin.exported import ExportedAdmin
+from ops.admin.lists import Column
 from ops.admin.managed import ReasonForm
 from ops.audit.record import record
+from ops.html import when
 from ops.signin import factor, sessions
 from ops.signin.models import SecondFactor
 
@@ -44,7 +48,7 @@ class RoleForm(ReasonMixin, forms.ModelForm):
 
 
 @admin.register(User)
-class StaffAdmin(AuditedAdmin, DjangoUserAdmin):
+class StaffAdmin(ExportedAdmin, DjangoUserAdmin):
     """Members of staff are never deleted, since events and entries name them: take “active” away instead."""
 
     needs_fresh_sign_in = True
@@ -64,6 +68,22 @@ class StaffAdmin(AuditedAdmin, DjangoUserAdmin):
         ("Why", {"fields": ("reason",)}),
     )
     add_fieldsets = ((None, {"fields": ("username", "usable_password", "password1", "password2", "reason")}),)
+
+    export_columns = (
+        Column("User name", lambda user: user.username),
+        Column("First name", lambda user: user.first_name),
+        Column("Last name", lambda user: user.last_name),
+        Column("E-mail", lambda user: user.email),
+        Column("Active", lambda user: user.is_active),
+        Column("Staff", lambda user: user.is_staff),
+        Column("Superuser", lambda user: user.is_superuser),
+        Column("Roles", lambda user: ", ".join(sorted(group.name for group in user.groups.all()))),
+        Column("Last sign-in (UTC)", lambda user: when(user.last_login)),
+        Column("Joined (UTC)", lambda user: when(user.date_joined)),
+    )
+
+    def export_rows(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.prefetch_related("groups")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.reset_second_factor_view)
@@ -135,12 +155,25 @@ class StaffAdmin(AuditedAdmin, DjangoUserAdmin):
 
 
 @admin.register(Group)
-class RoleAdmin(AuditedAdmin, DjangoGroupAdmin):
+class RoleAdmin(ExportedAdmin, DjangoGroupAdmin):
     needs_fresh_sign_in = True
     form = RoleForm
     fields = ("name", "permissions", "reason")
     filter_horizontal = ()
     formfield_overrides = {}
+    export_columns = (
+        Column("Role", lambda role: role.name),
+        Column(
+            "May",
+            lambda role: ", ".join(
+                sorted(f"{p.content_type.app_label}.{p.codename}" for p in role.permissions.all())
+            ),
+        ),
+        Column("Held by", lambda role: ", ".join(sorted(user.username for user in role.user_set.all()))),
+    )
+
+    def export_rows(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.prefetch_related("permissions__content_type", "user_set")
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         kwargs["widget"] = UnfoldAdminSelectMultipleWidget(attrs={"size": 20})

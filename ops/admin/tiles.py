@@ -6,6 +6,8 @@ from ops.overview import Tile, Values, register_tiles
 
 OPERATIONS = "admin:ops_operationsaccess_changelist"
 INCIDENTS = "admin:ops_incident_changelist"
+BREAKERS = "admin:ops_breakersaccess_changelist"
+CACHE = "admin:ops_cacheaccess_changelist"
 
 
 def _incidents(values: Values) -> str:
@@ -26,8 +28,8 @@ register_tiles(
     Tile("monitor", "Open incidents", _incidents, INCIDENTS, "ops.view_incident"),
     Tile("deadlocks", "Waiting for locks", lambda values: _of(values, "waiting_sessions", "sessions"), OPERATIONS),
     Tile("pool", "Connection pools", lambda values: f"{values['in_use']} of {values['max']} in use", OPERATIONS),
-    Tile("timeouts", "Timeouts", lambda values: _share(values["timeout_rate"], "of calls"), OPERATIONS),
-    Tile("cache", "Cache", lambda values: _share(values["hit_rate"], "hits"), OPERATIONS),
-    Tile("redis", "Redis", lambda values: _of(values, "latency_ms", "ms"), OPERATIONS),
+    Tile("timeouts", "Timeouts", lambda values: _share(values["timeout_rate"], "of calls"), BREAKERS),
+    Tile("cache", "Cache", lambda values: _share(values["hit_rate"], "hits"), CACHE),
+    Tile("redis", "Redis", lambda values: _of(values, "latency_ms", "ms"), CACHE),
     Tile("database", "PostgreSQL", lambda values: _of(values, "latency_ms", "ms"), OPERATIONS),
 )

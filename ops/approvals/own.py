@@ -31,34 +31,57 @@ def own_sessions() -> dict[tuple[Any, ...], Session]:
     return {tuple(key_of(session)): session for session in sessions() if session.own}
 
 
+def _operation(session: Session, operation_id: str) -> dict[str, Any] | None:
+    return next((operation for operation in session.operations if operation["id"] == operation_id), None)
+
+
+def in_words(operation: dict[str, Any]) -> str:
+    """Which operation, for people."""
+    return f"{operation['kind']} {operation['name']} of {operation['actor'] or 'the bank'}"
+
+
 def told(outcome: str) -> str:
     return Resolution.Outcome(outcome).label.lower()
 
 
 class Terminate(SensitiveAction):
-    """{"sessions": [[pid, began, transaction began], ...]}: each in the very transaction that was looked at."""
+    """{"sessions": [[pid, began, transaction began], ...]}: each in the very transaction that was looked at. With
+    "operation", an id: and only while it works for that one."""
 
     name = "terminate"
     title = "End sessions"
     permission = END_SESSIONS
 
     def preview(self, command: Command) -> Sequence[str]:
-        now = own_sessions()
-        chosen = [now[tuple(key)] for key in command["sessions"] if tuple(key) in now]
-        return [f"End session {line.strip()}" for line in described(chosen)]
+        found, wanted = list(self._meant(command).values()), command.get("operation")
+        lines = [f"End session {line.strip()}" for line in described(found)]
+        meant = [operation for session in found if wanted and (operation := _operation(session, wanted))]
+        return [*lines, *(f"It works for {in_words(operation)}." for operation in meant)]
 
     def versions(self, command: Command) -> dict[str, Any]:
-        now = own_sessions()
+        now = self._meant(command)
         return {str(key[0]): "same transaction" if tuple(key) in now else "gone" for key in command["sessions"]}
 
+    def _meant(self, command: Command) -> dict[tuple[Any, ...], Session]:
+        """Those of the sessions that are still as they were looked at."""
+        wanted, now = command.get("operation"), own_sessions()
+        found = {key: now[key] for key in map(tuple, command["sessions"]) if key in now}
+        return {key: session for key, session in found.items() if not wanted or _operation(session, wanted)}
+
     def execute(self, command: Command, approved: Approved) -> Carried:
-        now = own_sessions()
+        now, wanted = self._meant(command), command.get("operation")
         report = []
         for key in command["sessions"]:
             session = now.get(tuple(key))
             reason = f"{approved.reason} (approved by {approved.decided_by})"
             outcome = (
-                end(session, "terminate", actor=approved.asked_by, reason=reason).outcome
+                end(
+                    session,
+                    "terminate",
+                    actor=approved.asked_by,
+                    reason=reason,
+                    operation=_operation(session, wanted) if wanted else None,
+                ).outcome
                 if session
                 else Resolution.Outcome.GONE
             )

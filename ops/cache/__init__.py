@@ -31,7 +31,7 @@ version alone is noticed by the document's stamp, which only the source gives.
 
 **What is not promised.** If PostgreSQL is put back to an earlier state (a restored backup), `get` shows that state
 and forgets the later one key by key; `get_at_least` may show the lost one, until then or for the life of a pointer:
-empty the cache's Redis database (2) when you restore.
+empty the cache's Redis database (2) when you restore, or evict everything on its page in the admin.
 
 Writers do nothing for the cache, and so cannot be slowed or failed by it. Redis is filled by the cache service, and
 by those readers of `get_at_least` whom it could not serve.

@@ -119,6 +119,13 @@ class LocalCache(Generic[V]):
             for key in keys:
                 self.remove(key)
 
+    def peek(self, key: str) -> V | None:
+        """The value, also one that has expired and was not asked for since; looking is neither a use nor a read."""
+        shard = self._shard(key)
+        with shard.lock:
+            entry = shard.entries.get(key)
+        return entry.value if entry else None
+
     def newest(self, limit: int) -> list[tuple[str, V]]:
         """Keys and values by their last use, the latest first; looking is not a use."""
         found: list[tuple[int, str, V]] = []

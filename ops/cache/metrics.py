@@ -63,6 +63,13 @@ def fact() -> dict[str, int]:
     return {"entries": sum(_held.values())}
 
 
+def entries_by_process() -> dict[int, int]:
+    """Documents in the memory of each process of this machine that has a cache, by process id."""
+    return {
+        seen.process["pid"]: seen.facts["cache"].get("entries", 0) for seen in board.boards() if "cache" in seen.facts
+    }
+
+
 class Tally:
     """What happened in one tier of one cache."""
 

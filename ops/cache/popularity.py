@@ -60,10 +60,14 @@ class Popularity(Generic[T]):
 
     def most_used(self, limit: int) -> list[str]:
         """The keys most used, the most used first; empty where Redis does not answer."""
+        return [key for key, _ in self.uses(limit)]
+
+    def uses(self, limit: int) -> list[tuple[str, float]]:
+        """The same, with how often each was used (halved at each warm-up)."""
         if limit < 1:
             return []
-        raw: Any = self._shared.attempt(lambda client: client.zrevrange(self._name, 0, limit - 1))
-        return [key.decode() for key in raw or ()]
+        raw: Any = self._shared.attempt(lambda client: client.zrevrange(self._name, 0, limit - 1, withscores=True))
+        return [(key.decode(), float(score)) for key, score in raw or ()]
 
     def fade(self) -> None:
         """Halves all counts, so that what was used yesterday gives way to what is used today."""

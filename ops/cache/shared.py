@@ -10,6 +10,7 @@ caller, the circuit breaker sees to it that none waits either, and `errors` coun
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -39,6 +40,20 @@ if type(there) == 'string' and (tonumber(there) or 0) > tonumber(ARGV[1]) then r
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 return 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Generic[T]):
+    """What Redis holds of a key. `version` is the pointer's; the document is the one that it names. Lives are seconds
+    that are left; `size` is bytes; `error` says why what is there is of no use."""
+
+    key: str
+    version: int | None
+    pointer_life: float | None
+    document: Document[T] | None
+    document_life: float | None
+    size: int | None
+    error: str
 
 
 class SharedCache(Generic[T]):
@@ -112,13 +127,49 @@ class SharedCache(Generic[T]):
 
     def browse(self, limit: int) -> list[dict[str, Any]]:
         """At most `limit` of the pointers, in no order: {"key", "version", "seconds_left"}."""
-        keys = self.attempt(partial(self._some_keys, limit)) or []
+        keys = self.some_keys(limit, within=self._operation_timeout)
         versions = self._get(*map(self._pointer, keys))
         lives = self._pipeline(lambda pipe: [pipe.ttl(self._pointer(key)) for key in keys]) or ()
         return [
             {"key": key, "version": _version(raw), "seconds_left": life}
             for key, raw, life in zip(keys, versions, lives, strict=False)
         ]
+
+    def some_keys(self, limit: int, *, within: float) -> list[str]:
+        """At most `limit` keys that have a pointer, in no order, as far as they are found in so many seconds."""
+        return self.attempt(partial(self._some_keys, limit, within)) or []
+
+    def look(self, keys: Sequence[str]) -> list[Look[T]] | None:
+        """What is held of each key, for people: nothing is counted as a read, and nothing removed. None where Redis
+        does not answer. Two round trips."""
+        pointers = self._pipeline(
+            lambda pipe: [(pipe.get(self._pointer(key)), pipe.pttl(self._pointer(key))) for key in keys]
+        )
+        if pointers is None:
+            return None
+        versions = [_version(raw) for raw in pointers[::2]]
+        places = [self._place(key, version or 0) for key, version in zip(keys, versions, strict=True)]
+        documents = self._pipeline(lambda pipe: [(pipe.get(place), pipe.pttl(place)) for place in places])
+        if documents is None:
+            return None
+        return [
+            self._looked(key, raw, version, *documents[2 * at : 2 * at + 2], life=pointers[2 * at + 1])
+            for at, (key, raw, version) in enumerate(zip(keys, pointers[::2], versions, strict=True))
+        ]
+
+    def _looked(
+        self, key: str, pointer: object, version: int | None, raw: object, document_life: object, *, life: object
+    ) -> Look[T]:
+        document, error = None, ""
+        if isinstance(pointer, bytes) and version is None:
+            error = "the pointer names no version"
+        elif version is not None and isinstance(raw, bytes):
+            try:
+                document = self._codec.decode(key, version, raw)
+            except Unreadable as unreadable:
+                error = str(unreadable)
+        size = len(raw) if isinstance(raw, bytes) else None
+        return Look(key, version, _seconds(life), document, _seconds(document_life), size, error)
 
     def stats(self) -> dict[str, Any]:
         """This process's counts, the breaker, and what Redis says of itself (None where it does not answer)."""
@@ -128,6 +179,7 @@ class SharedCache(Generic[T]):
             "breaker": self.breaker.state.name.lower(),
             "size": size,
             "memory_bytes": memory.get("used_memory"),
+            "max_memory_bytes": memory.get("maxmemory") or None,
             "evictions": stats.get("evicted_keys"),
             "expirations": stats.get("expired_keys"),
         }
@@ -177,10 +229,10 @@ class SharedCache(Generic[T]):
                 return
             yield items[start : start + PIPELINE]
 
-    def _some_keys(self, limit: int, client: redis.Redis) -> list[str]:
+    def _some_keys(self, limit: int, within: float, client: redis.Redis) -> list[str]:
         prefix = f"{self.name}:"
         keys: list[str] = []
-        deadline = time.monotonic() + self._operation_timeout
+        deadline = time.monotonic() + within
         for raw in client.scan_iter(match=f"{prefix}*", count=500):
             key = raw.decode().removeprefix(prefix)
             if len(keys) >= limit or time.monotonic() > deadline:
@@ -234,3 +286,8 @@ class SharedCache(Generic[T]):
 def _version(raw: object) -> int | None:
     """From a pointer; None for none, and for what is none."""
     return int(raw) if isinstance(raw, bytes) and raw.isdigit() and len(raw) <= 15 and int(raw) else None
+
+
+def _seconds(milliseconds: object) -> float | None:
+    """From PTTL; None where nothing is there, or it never ends."""
+    return milliseconds / 1000 if isinstance(milliseconds, int) and milliseconds >= 0 else None

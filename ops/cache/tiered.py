@@ -101,6 +101,16 @@ class TieredCache(Generic[T]):
         self._local.clear()
         self._absent.clear()
 
+    def peek(self, key: str) -> tuple[Document[T], float] | None:
+        """What this process holds of a key, and how many seconds ago that was last known to be the newest; looking is
+        neither a use nor a read."""
+        held = self._local.peek(key)
+        return (held.document, self._clock() - held.checked_at) if held else None
+
+    def held_here(self, limit: int) -> list[str]:
+        """Keys that this process holds, last used first."""
+        return [key for key, _ in self._local.newest(limit)]
+
     def browse(self, limit: int) -> dict[str, list[dict[str, Any]]]:
         """What is held: {"l1": this process's, last used first, "l2": some of Redis's}."""
         now = self._clock()

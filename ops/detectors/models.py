@@ -19,7 +19,10 @@ class Incident(models.Model):
     class Meta:
         ordering = ["-id"]
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["ended_at", "id"], name="incident_ended_id")]
+        indexes = [
+            models.Index(fields=["ended_at", "id"], name="incident_ended_id"),
+            models.Index(fields=["kind", "id"], name="incident_kind_id"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "subject"], condition=models.Q(ended_at=None), name="incident_open_once"

@@ -22,7 +22,7 @@ RUNNING = VAR / "running.json"
 PROCESSES = VAR / "run"
 METRICS = VAR / "prometheus"
 WEB_STOP_BY, WORKERS_STOP_BY = 10.4, 12.4
-"""Seconds; gunicorn itself gives requests in flight 10 s (bankes/gunicorn.py)."""
+"""Seconds; the web server itself gives requests in flight 10 s (bankes/server.py)."""
 WEB_READY_WITHIN = 60.0
 FEED_COMMANDS: dict[str, list[str | Path]] = {"projector": [PYTHON, "manage.py", "run_projections"]}
 KAFKA_COMMANDS: dict[str, list[str | Path]] = {
@@ -170,7 +170,7 @@ def bank_children(application: dict[str, str]) -> list[ChildSpec]:
     schedule = VAR / "celerybeat-schedule"
     with_kafka = application.get("KAFKA_ENABLED") == "true"
     commands: dict[str, list[str | Path]] = {
-        "web": [PYTHON, "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"],
+        "web": [PYTHON, "-m", "bankes.server"],
         "beat": [*celery, "beat", "--schedule", schedule, "--pidfile", ""],
         "worker": [*celery, "worker", "--concurrency", "2"],
         **(KAFKA_COMMANDS if with_kafka else FEED_COMMANDS),

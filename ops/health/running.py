@@ -3,8 +3,12 @@
 Checks that ask the same component stand in one lane: they run one after another in one thread, over one connection of
 the pool; lanes run side by side. A check that hangs keeps its lane, and that has one thread at most: whoever asks
 meanwhile is told at once since when it has been hanging. So answers come in bounded time, and cost few threads.
+
+A page that a person waits for has less patience: it is told what each check said last, and that it has not answered
+yet (`run_checks(..., patience=1.0)`).
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -17,7 +21,7 @@ import structlog
 from django.db import connections
 
 from ops.conf import get_settings
-from ops.health.report import Report
+from ops.health.report import Report, worst
 from ops.timeouts import record, within
 
 log = structlog.get_logger(__name__)
@@ -51,6 +55,7 @@ class Lane:
         self._current: dict[str, _Run] = {}
         self._waiting: deque[_Run] = deque()
         self._works = False
+        self._last: dict[str, tuple[Report, datetime]] = {}
 
     def begin(self, checks: Sequence["Watched"]) -> list[_Run]:
         """For each check the run that is under way, or else a new one."""
@@ -84,21 +89,35 @@ class Lane:
 
     def _tell(self, run: _Run, report: Report) -> None:
         run.seconds = time.monotonic() - (run.begun or run.asked)
+        self._last[run.check.name] = report, datetime.now(UTC)
         run.report = report
         run.done.set()
         if not run.overdue:
             record("health", "ok", run.seconds)
 
-    def outcome(self, run: _Run) -> dict[str, Any]:
-        """What the run says, or that it has not said anything in time."""
+    def outcome(self, run: _Run, until: float) -> dict[str, Any]:
+        """What the run says, or that it has not said anything in time. `until`: how long the caller waits
+        (monotonic), at most HEALTH_CHECK_TIMEOUT."""
         limit = get_settings().health_check_timeout
-        run.done.wait(max(0.0, run.asked + limit - time.monotonic()))
+        overdue_at = run.asked + limit
+        run.done.wait(max(0.0, min(until, overdue_at) - time.monotonic()))
         if run.report is not None:
             return _told(run.report, run.seconds)
+        if time.monotonic() < overdue_at:
+            return self._not_yet(run)
         self._note_overdue(run, limit)
         since = run.since.isoformat(timespec="seconds")
         why = f"still hanging since {since}" if run.begun else f"waits since {since} for a check before it that hangs"
         return _told(Report("unhealthy", f"no answer within {limit} s: {why}"), time.monotonic() - run.asked)
+
+    def _not_yet(self, run: _Run) -> dict[str, Any]:
+        """What it said last, in place of an answer; no better than degraded, since nobody knows."""
+        asked = time.monotonic() - run.asked
+        report, at = self._last.get(run.check.name, (Report("degraded", "it was never heard of"), None))
+        said = f"at {at:%H:%M:%S} UTC it said: {report.reason}" if at else "nothing was heard of it before"
+        why = f"has not answered for {asked:.1f} s; {said}"
+        status = worst((report.status, "degraded"))
+        return _told(Report(status, why, report.values, report.thresholds), asked) | {"answered": False}
 
     def _note_overdue(self, run: _Run, limit: int) -> None:
         with self._lock:
@@ -127,13 +146,18 @@ def _call(watched: Watched, seconds: float) -> Report:
         return Report("unhealthy", f"the check failed: {type(error).__name__}")  # no more: it may tell secrets
 
 
-def run_checks(checks: Collection[Watched]) -> dict[str, dict[str, Any]]:
-    """By name: status, reason, values, thresholds crossed, milliseconds taken, and when that was."""
+def run_checks(checks: Collection[Watched], *, patience: float = math.inf) -> dict[str, dict[str, Any]]:
+    """By name: status, reason, values, thresholds crossed, milliseconds taken, and when that was.
+
+    `patience`: seconds to wait for all of them together, where HEALTH_CHECK_TIMEOUT is too long. What has not
+    answered by then carries `"answered": False` and what it said last.
+    """
+    until = time.monotonic() + patience
     runs: dict[str, _Run] = {}
     for lane in dict.fromkeys(check.lane for check in checks):
         mine = [check for check in checks if check.lane is lane]
         runs |= {run.check.name: run for run in lane.begin(mine)}
-    return {check.name: check.lane.outcome(runs[check.name]) for check in checks}
+    return {check.name: check.lane.outcome(runs[check.name], until) for check in checks}
 
 
 def _told(report: Report, seconds: float) -> dict[str, Any]:

@@ -62,7 +62,7 @@ SETTINGS = {
 
 
 def breaker_states() -> dict[str, dict[str, str]]:
-    """By process ("gunicorn 4711"): its breakers, "closed", "half_open" or "open"."""
+    """By process ("server.py 4711"): its breakers, "closed", "half_open" or "open"."""
     return {
         f"{seen.process['command']} {seen.process['pid']}": seen.facts["breakers"]
         for seen in board.boards()

@@ -27,6 +27,21 @@ class SecondFactor(models.Model):
         return f"second factor of {self.user}"
 
 
+class Preference(models.Model):
+    """What a member of staff chose for themselves."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="preference"
+    )
+    time_zone = models.CharField(max_length=64, blank=True, help_text="An IANA name; empty: the browser's.")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user}"
+
+
 class StaffSession(AbstractBaseSession):
     """A browser's session. What it is told by, `session_key`, is shown to nobody."""
 

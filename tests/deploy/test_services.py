@@ -18,7 +18,7 @@ from ops.conf import Settings
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 NOT_SETTINGS = {"HOST", "PROMETHEUS_MULTIPROC_DIR"}
-"""Variables of gunicorn's configuration and of the metrics library."""
+"""Variables of the web server and of the metrics library."""
 
 
 def unit(path: Path) -> configparser.RawConfigParser:
@@ -68,11 +68,12 @@ def test_compose_starts_what_the_units_start() -> None:
     for path in UNITS:
         if path.stem == "banking-es-projector":  # the processor's part, with Kafka
             continue
-        command = re.search(r"(manage\.py \w+|celery -A bankes \w+|gunicorn)", unit(path)["Service"]["ExecStart"])
+        starts = unit(path)["Service"]["ExecStart"]
+        command = re.search(r"(manage\.py \w+|celery -A bankes \w+|bankes\.server)", starts)
         assert command is not None
-        if command.group(1) != "gunicorn":
+        if command.group(1) != "bankes.server":
             assert any(command.group(1) in " ".join(entry.split()) for entry in started), command.group(1)
-    assert '"gunicorn"' in (ROOT / "Dockerfile").read_text()
+    assert '"bankes.server"' in (ROOT / "Dockerfile").read_text()
 
 
 def test_compose_sets_only_settings_that_exist() -> None:

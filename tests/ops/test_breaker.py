@@ -6,7 +6,8 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from ops.breaker import CircuitBreaker, CircuitOpen, State, states
+from ops.breaker import CircuitBreaker, CircuitOpen, State, details, states
+from tests.processes import wait_until
 from tests.threads import together
 
 
@@ -152,3 +153,27 @@ def test_its_state_is_told_and_its_openings_are_counted(breaker: CircuitBreaker,
     fail(breaker, service, 3)
     assert states()["a-test"] == "open"
     assert REGISTRY.get_sample_value("circuit_breaker_opened_total", {"breaker": "a-test"}) == before + 1
+
+
+def test_it_tells_since_when_it_is_as_it_is_and_how_many_failures_count(
+    breaker: CircuitBreaker, service: Service, clock: Clock
+) -> None:
+    closed_since = breaker.told()["since"]
+    fail(breaker, service)
+    clock.now += 8
+    fail(breaker, service)
+    assert breaker.told()["failures"] == 2
+    clock.now += 3
+    told = breaker.told()
+    assert (told["failures"], told["since"], told["opened"]) == (1, closed_since, 0), "the first is out of the window"
+
+    fail(breaker, service, times=2)
+    open_since = breaker.told()["since"]
+    assert (breaker.told()["state"], breaker.told()["opened"]) == ("open", 1)
+    assert open_since > closed_since
+    clock.now += 2
+    with pytest.raises(CircuitOpen):
+        breaker.call(service.call)
+    wait_until(lambda: breaker.state is State.OPEN)
+    assert breaker.told()["opened"] == 1, "a probe that fails does not open it anew"
+    assert breaker.told() in details()["breakers"]

@@ -101,7 +101,7 @@ def test_the_web_server_is_alive_while_it_answers(db: None, systemd: socket.sock
         "PORT": port,
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
     }
-    command = [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "-c", "bankes/gunicorn.py"]
+    command = [sys.executable, "-m", "bankes.server"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             systemd.settimeout(30)

@@ -25,12 +25,11 @@ def running_server() -> Iterator[str]:
         manage = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
         subprocess.run(manage, cwd=ROOT, env=environment, check=True, timeout=120)
         port, log = _free_port(), Path(own) / "server.log"
-        command = [sys.executable, "-m", "gunicorn", "bankes.wsgi:application", "--bind", f"127.0.0.1:{port}"]
         with log.open("w") as output:
             process = subprocess.Popen(
-                [*command, "--worker-class", "gthread", "--threads", "8", "--no-control-socket"],
+                [sys.executable, "-m", "bankes.server"],
                 cwd=ROOT,
-                env=environment,
+                env=environment | {"HOST": "127.0.0.1", "PORT": str(port)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -8,6 +8,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 
+from accounts.domain.commands import Deposit
 from accounts.models import Transaction
 from eventstore.models import Event
 from eventstore.projections import registered
@@ -38,6 +39,7 @@ def scene(bank: Bank, desk: Desk) -> Scene:
     enter(desk, user)
     for _ in range(30):
         bank.deposit(ann, "1.00")
+    bank.do(Deposit(ann, bank.money("1.00")), key="k")
     catch_up(registered())
     ApiClient.objects.create(name="acme")
     transaction = Transaction.objects.filter(account_id=ann).latest("version").transaction_id
@@ -51,7 +53,7 @@ def lists(scene: Scene) -> list[str]:
 
 def account(scene: Scene) -> list[str]:
     base = f"accounts/account/{scene.ann}"
-    commands = ("deposit", "transfer", "change-overdraft-limit", "freeze", "close")
+    commands = ("deposit", "transfer", "change-overdraft-limit", "freeze", "close", "verify-chain")
     pages = ("change", "as-of", "as-of/?version=3", "fold", "chain/?all=1", *commands)
     return [f"{base}/{page}" if "?" in page else f"{base}/{page}/" for page in pages]
 
@@ -68,6 +70,8 @@ def rows(scene: Scene) -> list[str]:
         f"{stream}/recover/",
         f"ops/auditentry/{entry.pk}/change/",
         "accounts/account/?search=nobody",
+        "eventstore/idempotencyrecord/?scope=acme&key=nonsense",
+        "eventstore/idempotencyrecord/record/?scope=test&key=k",
         "accounts/account/?status=nonsense",
         "accounts/account/export/",
         "nonsense/",
@@ -84,8 +88,13 @@ def forms(scene: Scene) -> list[str]:
         f"auth/user/{scene.user.pk}/password/",
         f"auth/group/{Group.objects.earliest('pk').pk}/change/",
         "password_change/",
+        "my-sign-in/time-zone/",
+        "auth/user/export/",
         "ops/operationsaccess/end-transactions/",
         "ops/operationsaccess/clean-up/",
+        f"ops/cacheaccess/?key={scene.ann}",
+        "ops/cacheaccess/account/warm/",
+        "ops/cacheaccess/account/evict/?on=all",
     ]
 
 

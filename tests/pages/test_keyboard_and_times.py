@@ -80,6 +80,36 @@ def test_moments_are_shown_in_the_browsers_zone_with_utc_on_hovering(
     context.close()
 
 
+def test_times_are_in_the_zone_that_was_chosen_whatever_the_browser_says(
+    bank: Bank, desk: Desk, browser: Browser
+) -> None:
+    ann, _ = some_history(bank)
+    opened = Account.objects.get(pk=ann).opened_at
+    enter(desk, make_staff("viewer"))
+    context = browser.new_context(timezone_id="Europe/Berlin", storage_state=desk.page.context.storage_state())
+    page = context.new_page()
+    account = f"{desk.server}/admin/accounts/account/{ann}/change/"
+
+    page.goto(f"{desk.server}/admin/my-sign-in/time-zone/")
+    page.get_by_label("Time zone").select_option("Asia/Kolkata")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Times are shown in Asia/Kolkata.").wait_for()
+    page.screenshot(path="var/screenshots/time-zone.png")
+    page.goto(account)
+
+    shown = page.locator("dt:text-is('Opened') + dd time")
+    assert shown.inner_text() == f"{opened.astimezone(ZoneInfo('Asia/Kolkata')):%Y-%m-%d %H:%M:%S}"
+    assert shown.get_attribute("title") == f"{opened.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    assert "Times are in your zone, Asia/Kolkata." in page.locator("#b-zone").inner_text()
+
+    page.goto(f"{desk.server}/admin/my-sign-in/time-zone/")
+    page.get_by_label("Time zone").select_option("UTC")
+    page.get_by_role("button", name="Save").click()
+    page.goto(account)
+    assert page.locator("dt:text-is('Opened (UTC)')").count() == 1, "as it was sent"
+    context.close()
+
+
 def test_a_moment_that_comes_later_is_shown_alike(bank: Bank, desk: Desk, browser: Browser) -> None:
     ann, _ = some_history(bank)
     enter(desk, make_staff("viewer"))

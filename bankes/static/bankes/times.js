@@ -1,19 +1,32 @@
-// Moments are sent in UTC. Here they are shown in the zone of the reader's browser; UTC stays on hovering. Without
-// this script, or in a browser that is set to UTC, nothing changes.
+// Moments are sent in UTC. Here they are shown in the zone that the reader has chosen, or else in that of the browser;
+// UTC stays on hovering. Without this script, or where that zone is UTC, nothing changes.
 "use strict";
 (() => {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (!zone || ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Etc/UCT", "UCT"].includes(zone)) return;
-
-  const two = (number) => String(number).padStart(2, "0");
+  const IS_UTC = ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Etc/UCT", "UCT"];
   const MARK = / ?\(UTC\)/; // in a heading: what stands below it is not UTC any more
   const AFTER = /^(\s*)UTC\b/; // in a sentence, right behind the moment
+
+  let zone, parts;
+
+  // A zone that this browser does not know is passed over.
+  function clock() {
+    const chosen = document.querySelector("meta[name=bank-time-zone]")?.content;
+    for (const timeZone of chosen ? [chosen, undefined] : [undefined]) {
+      try {
+        const digits = { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+        const format = new Intl.DateTimeFormat("en-GB", { timeZone, year: "numeric", hourCycle: "h23", ...digits });
+        const parts = (when) => Object.fromEntries(format.formatToParts(when).map(({ type, value }) => [type, value]));
+        return { zone: timeZone ?? format.resolvedOptions().timeZone, parts };
+      } catch {}
+    }
+    return {};
+  }
 
   function show(moment) {
     const when = new Date(moment.dateTime);
     if (!moment.dateTime.includes("T") || Number.isNaN(when.getTime()) || moment.dataset.zone) return;
-    const day = `${when.getFullYear()}-${two(when.getMonth() + 1)}-${two(when.getDate())}`;
-    moment.textContent = `${day} ${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
+    const { year, month, day, hour, minute, second } = parts(when);
+    moment.textContent = `${year}-${month}-${day} ${hour}:${minute}:${second}`;
     moment.dataset.zone = zone;
     const behind = moment.nextSibling;
     if (behind && behind.nodeType === Node.TEXT_NODE) behind.data = behind.data.replace(AFTER, "$1").replace(/^\s+([.,])/, "$1");
@@ -48,6 +61,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    ({ zone, parts } = clock());
+    if (!zone || IS_UTC.includes(zone)) return;
     all(document);
     // What is fetched later is shown alike.
     new MutationObserver((changes) => {

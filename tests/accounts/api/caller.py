@@ -22,6 +22,8 @@ from ops.models import ApiClient
 
 ALL_SCOPES = (ACCOUNTS_READ, ACCOUNTS_WRITE, PAYMENTS_WRITE, ACCOUNTS_ADMIN)
 API = "/api/v1"
+HTTP: type[Client] = Client
+"""How requests are sent: the fixture `lane` has some files' tests run through the fast lane as well."""
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Caller:
 
     token: str
     client: ApiClient
-    http: Client = field(default_factory=Client)
+    http: Client = field(default_factory=lambda: HTTP())
 
     def get(self, path: str, query: dict[str, str] | None = None, **headers: str) -> HttpResponse:
         return self._send("GET", path, None, headers, query)

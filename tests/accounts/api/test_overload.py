@@ -59,10 +59,9 @@ def test_a_command_that_gets_no_lock_in_time_says_so_and_never_happens(
     assert bank.footprint() == before
 
 
-def test_a_connection_lost_under_way_is_told_as_unknown_and_the_key_settles_it(
+def test_a_connection_lost_before_the_commit_is_told_as_nothing_done(
     api: Caller, bank: Bank, holder: psycopg.Connection, sweeper: psycopg.Connection
 ) -> None:
-    """Row 2: a command that had timed out was executed again."""
     account_id = api.open()
     sit_on(holder, account_id)
 
@@ -77,6 +76,30 @@ def test_a_connection_lost_under_way_is_told_as_unknown_and_the_key_settles_it(
         _terminate_who_waits(sweeper)
         answer = sent.result(timeout=30)
     holder.rollback()
+
+    assert refusal(answer) == (503, "overloaded")
+    assert answer["Retry-After"] == "1"
+    assert api.balance(account_id) == "0.00"
+    assert api.post(f"/accounts/{account_id}/deposits", BODY, key="lost").status_code == 200
+    assert api.balance(account_id) == "1.00"
+
+
+def test_a_connection_lost_at_the_commit_is_told_as_unknown_and_the_key_settles_it(
+    api: Caller, bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 2: a command that had timed out was executed again."""
+    account_id = api.open()
+    execute = psycopg.Cursor.execute
+
+    def losing(self: psycopg.Cursor, query: Any, *args: Any, **kwargs: Any) -> Any:
+        told = execute(self, query, *args, **kwargs)
+        if query == "COMMIT" and self.connection is not sweeper:
+            monkeypatch.undo()
+            sweeper.execute("SELECT pg_terminate_backend(%s, 5000)", (self.connection.info.backend_pid,))
+        return told
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", losing)
+    answer = api.post(f"/accounts/{account_id}/deposits", BODY, key="lost")
 
     assert refusal(answer) == (503, "outcome_unknown")
     assert answer["Retry-After"] == "1"

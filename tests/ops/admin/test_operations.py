@@ -79,7 +79,7 @@ def test_while_postgresql_cannot_be_looked_into_the_page_says_so_and_shows_the_r
     assert "job rebuild" in page_text(answer)
 
 
-BUTTONS = ("End long transactions", "Reset the pools", "Clean up", "/end-session/")
+BUTTONS = ("End long transactions", "Reset the pools", "Clean up", "/end-operation/")
 
 
 def test_an_auditor_sees_the_page_and_nothing_to_press(bank: Bank) -> None:

@@ -1,0 +1,245 @@
+"""Commands that arrive together are one batch, and none of them can hurt the others."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.db import connections
+
+from accounts.domain.commands import Deposit, Transfer
+from accounts.domain.errors import Refusal
+from accounts.services import Envelope, Executed, Outcome, Refused, coalescing, execute_one, executor
+from accounts.services.coalescing import Coalescer
+from accounts.verification import verify
+from eventstore.errors import BrokenHistory, LockTimeout, OutcomeUnknown, StoreBusy
+from eventstore.models import Event
+from tests.bank import Bank
+from tests.configured import configured
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The size of each batch that the line of this process executes."""
+    sizes: list[int] = []
+    run = executor._together._run_batch
+
+    def counting(envelopes: Sequence[Envelope], patience_ms: int | None) -> list[Outcome]:
+        sizes.append(len(envelopes))
+        return run(envelopes, patience_ms)
+
+    monkeypatch.setattr(executor._together, "_run_batch", counting)
+    return sizes
+
+
+@pytest.fixture
+def crowd() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+@pytest.fixture
+def stranger(bank: Bank) -> Iterator[psycopg.Connection]:
+    """A session that is not the bank's, in a transaction of its own."""
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"], application_name="psql") as conn:
+        yield conn
+        conn.rollback()
+
+
+def send(envelope: Envelope) -> Any:
+    """What became of it: the outcome, or the error."""
+    try:
+        return execute_one(envelope)
+    except Exception as error:
+        return error
+    finally:
+        connections.close_all()
+
+
+def test_a_lone_command_waits_for_nobody(bank: Bank, batches: list[int]) -> None:
+    bank.deposit(bank.open(), "1.00")
+    assert batches == [1, 1]
+
+
+def test_commands_that_arrive_together_share_a_transaction_and_each_gets_its_own_outcome(
+    bank: Bank, batches: list[int], crowd: ThreadPoolExecutor
+) -> None:
+    rich, poor = bank.open("100.00"), bank.open()
+    batches.clear()
+    envelopes = [
+        bank.envelope(Transfer(rich if number % 4 else poor, poor if number % 4 else rich, bank.money("1.00")))
+        for number in range(96)
+    ]
+    random.Random(1).shuffle(envelopes)
+
+    outcomes = list(crowd.map(send, envelopes))
+
+    assert sum(batches) == 96
+    assert max(batches) > 1, "nothing was gathered"
+    executed = [outcome for outcome in outcomes if isinstance(outcome, Executed)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert len(executed) + len(refused) == 96, outcomes
+    assert len({outcome.transaction_id for outcome in executed}) == len(executed)
+    for envelope, outcome in zip(envelopes, outcomes, strict=True):
+        if isinstance(outcome, Executed):
+            assert outcome.result["accounts"][0]["id"] == str(envelope.command.account_id), "somebody else's answer"
+    moved = Event.objects.filter(event_type="TransferSent").count()
+    assert moved == len(executed)
+    assert verify().differences == 0
+
+
+def test_a_blocked_account_holds_up_its_own_commands_only(
+    bank: Bank, crowd: ThreadPoolExecutor, stranger: psycopg.Connection
+) -> None:
+    blocked, others = bank.open(), [bank.open() for _ in range(15)]
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+    waits = crowd.submit(send, bank.envelope(Deposit(blocked, bank.money("1.00"))))
+    time.sleep(0.05)
+
+    began = time.monotonic()
+    outcomes = list(crowd.map(send, [bank.envelope(Deposit(other, bank.money("1.00"))) for other in others]))
+    took = time.monotonic() - began
+
+    assert all(isinstance(outcome, Executed) for outcome in outcomes), outcomes
+    assert took < 2.5
+    assert not waits.done()
+    stranger.rollback()
+    assert isinstance(waits.result(timeout=10), Executed)
+
+
+def test_the_first_to_come_goes_on_alone_when_its_account_is_blocked(
+    bank: Bank, stranger: psycopg.Connection, crowd: ThreadPoolExecutor
+) -> None:
+    blocked, other = bank.open(), bank.open()
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+    waits = crowd.submit(send, bank.envelope(Deposit(blocked, bank.money("1.00"))))
+    time.sleep(3 * coalescing.PATIENCE_MS / 1000)
+
+    began = time.monotonic()
+    assert isinstance(send(bank.envelope(Deposit(other, bank.money("1.00")))), Executed)
+    assert time.monotonic() - began < 0.5
+    assert not waits.done()
+    stranger.rollback()
+    assert isinstance(waits.result(timeout=10), Executed)
+
+
+def outcomes_of(run: coalescing.Run, envelopes: list[Any]) -> list[Any]:
+    """All sent while a first one holds the line, so that they make one batch."""
+    line = Coalescer(run)
+    gate = threading.Event()
+
+    def held(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        if some[0] == "first":
+            gate.wait(10)
+            return [Refused("first", "") for _ in some]  # type: ignore[arg-type]
+        return run(some, patience_ms)
+
+    line._run_batch = held
+
+    def one(envelope: Any) -> Any:
+        try:
+            return line.execute(envelope)
+        except BaseException as error:
+            return error
+
+    with ThreadPoolExecutor(len(envelopes) + 1) as pool:
+        first = pool.submit(one, "first")
+        while not line._busy:
+            time.sleep(0.001)
+        rest = [pool.submit(one, envelope) for envelope in envelopes]
+        while len(line._waiting) < len(envelopes):
+            time.sleep(0.001)
+        gate.set()
+        first.result(timeout=10)
+        found = [each.result(timeout=10) for each in rest]
+    assert not line._busy
+    assert not line._waiting
+    return found
+
+
+@pytest.mark.parametrize("error", [LockTimeout("locked"), BrokenHistory("broken"), ValueError("a bug")])
+def test_a_batch_that_fails_as_a_whole_is_retried_in_halves_until_one_is_to_blame(error: Exception) -> None:
+    sizes: list[int] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        sizes.append(len(some))
+        if "bad" in some:
+            raise error
+        return [f"did {each}" for each in some]
+
+    envelopes = [*range(6), "bad", *range(7, 16)]
+    found = outcomes_of(run, envelopes)
+
+    assert [f"did {each}" for each in envelopes if each != "bad"] == [each for each in found if isinstance(each, str)]
+    assert type(found[6]) is type(error)
+    assert sizes[0] == 16
+    assert sorted(sizes, reverse=True) == [16, 8, 8, 4, 4, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("error", [StoreBusy("no connection"), OutcomeUnknown("lost at the commit")])
+def test_what_would_fail_again_or_may_have_happened_is_told_to_all_and_not_tried_again(error: Exception) -> None:
+    tries: list[int] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        tries.append(len(some))
+        raise error
+
+    found = outcomes_of(run, list(range(8)))
+
+    assert tries == [8]
+    assert {type(each) for each in found} == {type(error)}
+    assert len({id(each) for each in found}) == 8, "an exception belongs to one thread"
+
+
+def test_a_caller_that_is_killed_in_the_lead_leaves_the_others_with_an_answer_and_the_line_free() -> None:
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        raise SystemExit
+
+    found = outcomes_of(run, list(range(4)))
+
+    assert sorted(type(each).__name__ for each in found) == ["OutcomeUnknown"] * 3 + ["SystemExit"]
+
+
+def test_whose_turn_does_not_come_in_time_is_told_that_nothing_was_done(crowd: ThreadPoolExecutor) -> None:
+    gate = threading.Event()
+    ran: list[Any] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        ran.extend(some)
+        gate.wait(10)
+        return [f"did {each}" for each in some]
+
+    line = Coalescer(run)
+    slow = crowd.submit(line.execute, "slow")  # type: ignore[arg-type]
+    while not line._busy:
+        time.sleep(0.001)
+    with configured(batch_processing_timeout=1), pytest.raises(StoreBusy):
+        line.execute("late")  # type: ignore[arg-type]
+    gate.set()
+    assert slow.result(timeout=10) == "did slow"
+    assert ran == ["slow"]
+
+
+def test_a_hot_account_takes_commands_from_many_callers_without_a_conflict(
+    bank: Bank, crowd: ThreadPoolExecutor, batches: list[int]
+) -> None:
+    hot = bank.open("1000.00")
+    begun_at = Event.objects.filter(aggregate_id=hot).count()
+    spokes: list[UUID] = [bank.open() for _ in range(8)]
+    outcomes = list(
+        crowd.map(
+            send,
+            [bank.envelope(Transfer(hot, spokes[number % 8], bank.money("0.01"))) for number in range(200)],
+        )
+    )
+    assert all(isinstance(outcome, Executed) for outcome in outcomes)
+    versions = Event.objects.filter(aggregate_id=hot).order_by("version").values_list("version", flat=True)
+    assert list(versions) == list(range(1, begun_at + 201))
