@@ -100,7 +100,7 @@ class Installation:
         began = time.monotonic()
         try:
             with DIRECT.open(request, timeout=within) as found:
-                return Answer(found.status, dict(found.headers), found.read(), time.monotonic() - began)
+                return Answer(found.status, found.headers, found.read(), time.monotonic() - began)
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read(), time.monotonic() - began)
         except OSError:
