@@ -6,6 +6,7 @@ those before it. The second writes events, records and the inline read model, an
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -75,9 +76,16 @@ def _execute(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:
 
 
 def _retry(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:
+    with suppress(*RETRYABLE):  # mostly it works at once, and preparing to try again costs more than a statement
+        return _execute_once(envelopes, **how)
     try:
         for attempt in stamina.retry_context(
-            on=tuple(RETRYABLE), attempts=ATTEMPTS, timeout=None, wait_initial=0.005, wait_max=0.25, wait_jitter=0.02
+            on=tuple(RETRYABLE),
+            attempts=ATTEMPTS - 1,
+            timeout=None,
+            wait_initial=0.005,
+            wait_max=0.25,
+            wait_jitter=0.02,
         ):
             with attempt:
                 return _execute_once(envelopes, **how)

@@ -27,7 +27,10 @@ def account_from_row(row: Sequence[Any]) -> Account:
 def send_accounts(conn: psycopg.Connection, ids: Collection[UUID]) -> psycopg.Cursor[Any]:
     """Asks for the states of accounts, whose streams the caller has locked; read them with `fetch_accounts`."""
     return psycopg.Cursor(conn).execute(
-        f"SELECT {STATE_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])", (arrays.plain(ids),), prepare=True
+        f"SELECT {STATE_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])",
+        (arrays.plain(ids),),
+        prepare=True,
+        binary=True,
     )
 
 
