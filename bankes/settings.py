@@ -97,7 +97,8 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "application_name": application_name(),
             "connect_timeout": 5,
-            "options": " ".join(f"-c {name}={value}" for name, value in SESSION_LIMITS.items()),
+            # Statements of a bank are short: compiling one takes longer than any of them.
+            "options": " ".join(["-c jit=off", *(f"-c {name}={value}" for name, value in SESSION_LIMITS.items())]),
             "pool": {
                 "min_size": CONFIG.pool_min_connections,
                 "max_size": CONFIG.pool_max_connections,

@@ -27,11 +27,13 @@ RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = public, pg_temp
+SET enable_seqscan = off -- the plans are kept for the session, and may be made while the tables are still small
 AS $$
 DECLARE
     _written  bigint;
     _inserted bigint;
     _mismatch record;
+    _head     record;
     _last     bigint;
 BEGIN
     PERFORM 1
@@ -49,15 +51,24 @@ BEGIN
         ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS _inserted = ROW_COUNT;
 
-    UPDATE streams s
-       SET version = n.new_version, head_hash = n.head_hash, last_timestamp = n.last_timestamp
-      FROM unnest(stream_ids, aggregate_types, expected_versions, new_versions, head_hashes, last_timestamps)
-           AS n (id, aggregate_type, expected, new_version, head_hash, last_timestamp)
-     WHERE s.aggregate_id = n.id
-       AND s.aggregate_type = n.aggregate_type
-       AND s.version = n.expected
-       AND n.expected > 0;
-    GET DIAGNOSTICS _written = ROW_COUNT;
+    -- One by one, by key: for a join the planner needs to know how many streams there are. Where statistics lag behind,
+    -- as in a bank that grows from nothing, it read all of them for each append.
+    _written := 0;
+    FOR _head IN
+        SELECT *
+          FROM unnest(stream_ids, aggregate_types, expected_versions, new_versions, head_hashes, last_timestamps)
+               AS n (id, aggregate_type, expected, new_version, head_hash, last_timestamp)
+         WHERE n.expected > 0
+    LOOP
+        UPDATE streams s
+           SET version = _head.new_version, head_hash = _head.head_hash, last_timestamp = _head.last_timestamp
+         WHERE s.aggregate_id = _head.id
+           AND s.aggregate_type = _head.aggregate_type
+           AND s.version = _head.expected;
+        IF FOUND THEN
+            _written := _written + 1;
+        END IF;
+    END LOOP;
 
     IF _written + _inserted <> cardinality(stream_ids) THEN
         -- A row that this very call has written stands at its new version: what is left is the mismatch.

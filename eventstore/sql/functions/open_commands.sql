@@ -17,6 +17,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
+SET enable_seqscan = off -- the plans are kept for the session, and may be made while the tables are still small
 AS $$
 BEGIN
     IF patience IS NOT NULL THEN
@@ -35,9 +36,9 @@ BEGIN
     SELECT json_agg(json_build_array(
                r.scope, r.key, encode(r.fingerprint, 'hex'), r.command_id, r.aggregate_id, r.result))::text
       INTO records
-      FROM idempotency_records r
-      JOIN unnest(open_commands.scopes, open_commands.keys) AS k (scope, key)
-        ON r.scope = k.scope AND r.key = k.key;
+      FROM unnest(open_commands.scopes, open_commands.keys) AS k (scope, key)
+     CROSS JOIN LATERAL ( -- key by key, whatever the planner believes of the table's size
+               SELECT * FROM idempotency_records i WHERE i.scope = k.scope AND i.key = k.key LIMIT 1) AS r;
 
     at := clock_timestamp();
     RETURN NEXT;
