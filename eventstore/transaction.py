@@ -38,11 +38,13 @@ class TransientFailure(EventStoreError):
 
 
 @contextmanager
-def write_transaction() -> Iterator[psycopg.Connection]:
+def write_transaction(*, patient: bool = True) -> Iterator[psycopg.Connection]:
     """A transaction of its own on Django's pooled connection, in pipeline mode.
 
     Statements are sent together and answered when a result is asked for, so a command takes two round trips.
     READ COMMITTED: each statement sees what was committed before it started, also after waiting for a lock.
+
+    `patient`: a lock that is not to be had counts as a timeout. Not so for whoever will come back and wait longer.
 
     Raises:
         StoreBusy: no connection, or no lock, within its time limit; nothing was written.
@@ -72,7 +74,7 @@ def write_transaction() -> Iterator[psycopg.Connection]:
             connection.close()
         if isinstance(error, NoAnswer) and not committing:
             raise StoreBusy("the database gave no answer in time, and no commit had been sent") from error
-        told = _in_our_words(error)
+        told = _in_our_words(error, patient)
         if isinstance(told, OutcomeUnknown) and not committing:
             raise StoreBusy("the connection to the database was lost, and no commit had been sent") from error
         raise told from error
@@ -92,8 +94,8 @@ def _ending(raw: psycopg.Connection) -> Iterator[None]:
                 raw.rollback()
 
 
-def _in_our_words(error: psycopg.Error) -> Exception:
-    if series := COUNTED.get(error.sqlstate or ""):
+def _in_our_words(error: psycopg.Error, patient: bool) -> Exception:
+    if (series := COUNTED.get(error.sqlstate or "")) and (patient or not isinstance(error, errors.LockNotAvailable)):
         board.count(series)
     if error.sqlstate == VERSION_CONFLICT:
         detail = orjson.loads(error.diag.message_detail or "{}")

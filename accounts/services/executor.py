@@ -135,7 +135,7 @@ def _execute_once(
     recorded_at: datetime | None = None,
     patience_ms: int | None = None,
 ) -> list[Outcome]:
-    with write_transaction() as conn:
+    with write_transaction(patient=patience_ms is None) as conn:
         batch = _read(conn, envelopes, patience_ms)
         batch.now = recorded_at or batch.now
         step("deciding")

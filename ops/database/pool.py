@@ -1,5 +1,6 @@
 """The pool of connections: who holds which, since when, from where in the code; and how large the pool should be."""
 
+import select
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
     One dead connection is seldom alone: after a restart of the server all of them are. The pool would find them one
     by one, pausing a little longer after each (12 s for 20), so the first to be found has the rest looked through.
     """
-    if time.monotonic() - getattr(connection, "returned_at", 0.0) < SOUND_FOR:
+    if time.monotonic() - getattr(connection, "returned_at", 0.0) < SOUND_FOR and _is_quiet(connection):
         return
     try:
         ConnectionPool.check_connection(connection)
@@ -35,6 +36,15 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
         if isinstance(pool, ConnectionPool):
             pool.check()
         raise
+
+
+def _is_quiet(connection: psycopg.Connection[Any]) -> bool:
+    """A server that has ended the session, or goes down, has said so: then there is something to read."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 class Checkout:

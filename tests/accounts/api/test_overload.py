@@ -12,6 +12,7 @@ from django.db import connection, connections
 
 from tests.accounts.api.caller import Caller, refusal
 from tests.bank import Bank
+from tests.outages import lose_the_next_commit
 from tests.pools import all_connections_taken
 
 BODY = {"amount": "1.00", "currency": "EUR"}
@@ -89,16 +90,7 @@ def test_a_connection_lost_at_the_commit_is_told_as_unknown_and_the_key_settles_
 ) -> None:
     """Row 2: a command that had timed out was executed again."""
     account_id = api.open()
-    execute = psycopg.Cursor.execute
-
-    def losing(self: psycopg.Cursor, query: Any, *args: Any, **kwargs: Any) -> Any:
-        told = execute(self, query, *args, **kwargs)
-        if query == "COMMIT" and self.connection is not sweeper:
-            monkeypatch.undo()
-            sweeper.execute("SELECT pg_terminate_backend(%s, 5000)", (self.connection.info.backend_pid,))
-        return told
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", losing)
+    lose_the_next_commit(monkeypatch, sweeper)
     answer = api.post(f"/accounts/{account_id}/deposits", BODY, key="lost")
 
     assert refusal(answer) == (503, "outcome_unknown")

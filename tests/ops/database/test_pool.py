@@ -24,7 +24,7 @@ def test_after_all_connections_are_lost_the_next_caller_is_served_soon(
     together([take_one] * CONNECTIONS)
     connection.close()
     killed = sweeper.execute(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
         " WHERE datname = current_database() AND usename <> 'postgres'"
     ).fetchone()
     assert killed is not None
