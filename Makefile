@@ -15,7 +15,8 @@ help:
 	@echo 'make screenshots             the pictures in the README anew, from a throw-away demo bank, to docs/screenshots'
 	@echo 'make drills                  produce the symptoms of the troubleshooting guide on the running bank, and cure them:'
 	@echo '                             DRILLS_ALLOWED=true make drills (ARGS="--url http://localhost:3001" for another port)'
-	@echo 'make bench                   figures of the register of operations, of relay and consumers beside bare ones (EVENTS=100000 ROUNDS=3)'
+	@echo 'make bench                   how fast it is beside bare PostgreSQL, into docs/benchmarks.md (QUICK=1: under five minutes;'
+	@echo '                             ONLY=transfers,bulk ROUNDS=1 SECONDS=3 for a part, printed only)'
 	@echo 'make bench-lists             the time of every list in the admin on ten million events (EVENTS=1000000 for fewer)'
 	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
 	@echo 'make restart SERVICE=relay   restart one service of the running bank, in order (web, worker, monitor, consumers...)'
@@ -51,8 +52,7 @@ drills:
 	@exec $(LAUNCH) manage -- drill all $(ARGS)
 
 bench:
-	@$(LAUNCH) shell -- python -m tests.benchmarks.operations
-	@exec $(LAUNCH) shell -- python -m tests.benchmarks.kafka
+	@QUICK=$(QUICK) exec $(LAUNCH) shell -- python -m tests.benchmarks
 
 bench-lists:
 	@exec $(LAUNCH) shell -- python -m tests.benchmarks.lists
@@ -90,13 +90,13 @@ format:
 # base first: the others are held to what it chose, since all share one virtual environment.
 lock:
 	@$(LAUNCH) venv
-	cd requirements && for name in base otel dev postgres redis; do \
+	cd requirements && for name in base otel dev postgres redis bench; do \
 		$(CURDIR)/.venv/bin/python -m uv pip compile $(ARGS) --python-version 3.11 -q --generate-hashes \
 			--no-emit-index-url --no-header --no-annotate -o $$name.txt $$name.in || exit 1; \
 	done
 
 audit:
 	@$(LAUNCH) venv
-	for name in base otel dev postgres redis; do \
+	for name in base otel dev postgres redis bench; do \
 		$(TOOL) pip_audit --require-hashes --disable-pip -r requirements/$$name.txt || exit 1; \
 	done

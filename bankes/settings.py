@@ -98,7 +98,9 @@ DATABASES: dict[str, dict[str, Any]] = {
             "application_name": application_name(),
             "connect_timeout": 5,
             # Statements of a bank are short: compiling one takes longer than any of them.
-            "options": " ".join(["-c jit=off", *(f"-c {name}={value}" for name, value in SESSION_LIMITS.items())]),
+            "options": " ".join(["-c jit=off", "-c plan_cache_mode=force_generic_plan", *(f"-c {name}={value}" for name, value in SESSION_LIMITS.items())]),
+            # Without a number psycopg prepares nothing at all. So high, it prepares what asks for it and nothing else.
+            "prepare_threshold": 2**31,
             "pool": {
                 "min_size": CONFIG.pool_min_connections,
                 "max_size": CONFIG.pool_max_connections,

@@ -15,6 +15,7 @@ from accounts.api.commands import NO_SUBJECT, REPLAYED, require_scopes
 from accounts.api.documentation import documents_batch
 from accounts.api.fields import FlagField, IdField, KeyField, StrictSerializer, VersionField
 from accounts.api.headers import api_key_of, client_of, context_of, idempotency_key_of, refuse_if_match
+from accounts.api.plain import plain_fields, plain_id
 from accounts.api.problems import MEDIA_TYPE, about, problem, problem_of, refused_for
 from accounts.api.representations import AccountAfterSerializer, ProblemSerializer, command_result
 from accounts.domain.errors import ErrorCode, Refusal
@@ -128,7 +129,7 @@ def _envelope(item: Any, index: int, sender: Sender, readers: dict[str, CommandB
     reader = readers.get(name) if isinstance(name, str) else None
     if reader is None:
         raise ValidationError({"command": [ErrorDetail(f"This must be one of: {', '.join(readers)}.")]})
-    data = reader.run_validation(item)
+    data = _plain(reader, item) or reader.run_validation(item)
     subject: UUID = data[reader.subject] if reader.subject else NO_SUBJECT
     command = reader.build(subject, data, sender.client.actor)
     require_scopes(sender.api_key, reader, command)
@@ -140,6 +141,13 @@ def _envelope(item: Any, index: int, sender: Sender, readers: dict[str, CommandB
         expected_version=data.get("expected_version"),
         custodian=sender.client.custodian,
     )
+
+
+def _plain(reader: CommandBody, item: dict[str, Any]) -> dict[str, Any] | None:
+    """As `reader` would read it, when it is plainly right."""
+    rest = {name: value for name, value in item.items() if name not in ("command", "account_id")}
+    subject, fields = plain_id(item.get("account_id")), plain_fields(reader.name, rest)
+    return fields | {"account_id": subject} if subject and fields else None
 
 
 def _represent(outcomes: list[Outcome]) -> list[dict[str, Any]]:

@@ -39,10 +39,10 @@ from accounts.api.catalogue import KINDS
 from accounts.api.commands import answer_headers
 from accounts.api.headers import context_in, usable_key, version_in
 from accounts.api.parsers import read_object
+from accounts.api.plain import ID, plain_fields
 from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem, problem_for
 from accounts.api.representations import balance_now, command_result
 from accounts.api.scopes import ACCOUNTS_READ
-from accounts.domain.decide import MAX_DESCRIPTION_LENGTH
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.services import Envelope, execute_one, idempotency_key
 from ops import tracing
@@ -58,27 +58,16 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 LONGEST_BODY = 4096
 """Bytes; a command is some hundred."""
-_ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_UUID = re.compile(_ID, re.ASCII)
-_PATH = re.compile(f"/api/v1/accounts/({_ID})/(balance|deposits|withdrawals|transfers)/?", re.ASCII)
+_PATH = re.compile(f"/api/v1/accounts/({ID})/(balance|deposits|withdrawals|transfers)/?", re.ASCII)
 _JSON = frozenset({"application/json", "application/json; charset=utf-8"})
 _TAKES_JSON = frozenset({"", "*/*", "application/json"})
 _log = structlog.get_logger(__name__)
 
 
-class _Command(NamedTuple):
-    """A route for one command: what its body must hold, and may hold."""
-
-    body: bodies.CommandBody
-    required: frozenset[str]
-    optional: frozenset[str]
-
-
-_AMOUNT = frozenset({"amount", "currency"})
-COMMANDS = {
-    "deposits": _Command(bodies.DepositBody(), _AMOUNT, frozenset({"description", "contra"})),
-    "withdrawals": _Command(bodies.WithdrawBody(), _AMOUNT, frozenset({"description", "contra"})),
-    "transfers": _Command(bodies.TransferBody(), _AMOUNT | {"target_account_id"}, frozenset({"description"})),
+BODIES: dict[str, bodies.CommandBody] = {
+    "deposits": bodies.DepositBody(),
+    "withdrawals": bodies.WithdrawBody(),
+    "transfers": bodies.TransferBody(),
 }
 
 
@@ -143,7 +132,7 @@ def _answer(environ: Environ, account_id: UUID, name: str) -> tuple[Answer, Iter
     try:
         with tracing.span(f"{method} fast lane", parent=traceparent(request)):
             answer = (
-                _balance(environ, account_id) if name == "balance" else _execute(request, account_id, COMMANDS[name])
+                _balance(environ, account_id) if name == "balance" else _execute(request, account_id, BODIES[name])
             )
     except NotPlain:
         raise
@@ -174,19 +163,19 @@ def _balance(environ: Environ, account_id: UUID) -> Answer:
     return Answer(200, orjson.dumps(balance_now(account, timezone.now())), {})
 
 
-def _execute(request: HttpRequest, account_id: UUID, route: _Command) -> Answer:
-    executed = execute_one(_envelope(request, account_id, route))
+def _execute(request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Answer:
+    executed = execute_one(_envelope(request, account_id, body))
     return Answer(200, orjson.dumps(command_result(executed.result)), answer_headers(executed))
 
 
-def _envelope(request: HttpRequest, account_id: UUID, route: _Command) -> Envelope:
+def _envelope(request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Envelope:
     meta = request.META
-    key = _key_with(route.body.scope, meta)
-    data = _plain_body(meta, route)
+    key = _key_with(body.scope, meta)
+    data = _plain_body(meta, body)
     try:
         idempotency = usable_key(meta.get("HTTP_IDEMPOTENCY_KEY", ""))
         expected_version = version_in(meta.get("HTTP_IF_MATCH"))
-        command = route.body.build(account_id, data, key.client.actor)
+        command = body.build(account_id, data, key.client.actor)
     except Refusal:
         raise NotPlain from None
     return Envelope(
@@ -198,37 +187,23 @@ def _envelope(request: HttpRequest, account_id: UUID, route: _Command) -> Envelo
     )
 
 
-def _plain_body(environ: Environ, route: _Command) -> dict[str, Any]:
+def _plain_body(environ: Environ, body: bodies.CommandBody) -> dict[str, Any]:
     """The body's fields as the serializer would give them, when they are plainly right."""
     length = environ.get("CONTENT_LENGTH") or ""
     if environ.get("CONTENT_TYPE", "").lower() not in _JSON or not length.isascii() or not length.isdigit():
         raise NotPlain
     if not 0 < int(length) <= LONGEST_BODY:
         raise NotPlain
-    body = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = BytesIO(body)  # for the ordinary route to read again
+    raw = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = BytesIO(raw)  # for the ordinary route to read again
     try:
-        data = read_object(body)
+        data = read_object(raw)
     except ParseError:
         raise NotPlain from None
-    names = data.keys()
-    if not (route.required <= names <= route.required | route.optional) or not _all_plain(data):
+    fields = plain_fields(body.name, data)
+    if fields is None:
         raise NotPlain
-    if "target_account_id" in data:
-        data["target_account_id"] = UUID(data["target_account_id"])
-    return {"description": "", "contra": "cash"} | data
-
-
-def _all_plain(data: dict[str, Any]) -> bool:
-    if not all(isinstance(value, str) for value in data.values()):
-        return False
-    description = data.get("description", "")
-    return (
-        len(description) <= MAX_DESCRIPTION_LENGTH
-        and (description == "" or description.isprintable())
-        and data.get("contra", "cash") in bodies.CONTRA_CHOICES
-        and ("target_account_id" not in data or _UUID.fullmatch(data["target_account_id"]) is not None)
-    )
+    return fields
 
 
 def _failure(request: HttpRequest, error: Exception) -> Answer:

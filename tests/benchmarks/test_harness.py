@@ -1,0 +1,58 @@
+"""The benchmark's own parts do what the table says of them; how fast anything is, is not judged here."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.benchmarks import contenders, yardstick
+from tests.benchmarks.books import Books
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.report import Results
+from tests.benchmarks.web import web_server
+
+
+@pytest.fixture
+def books(db: None) -> Iterator[Books]:
+    some = Books()
+    yield some
+    some.close()
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="load over HTTP needs the package wrk")
+def test_a_second_of_load_over_http_is_acknowledged_and_booked(books: Books) -> None:
+    with web_server(fast_lane=True) as url:
+        for contender in contenders.HTTP[:2]:
+            figure = contenders.over_http(books, url, contender, 8, 1)
+            assert figure.rate > 0
+            assert (figure.errors, figure.wrong) == (0, ())
+
+
+@pytest.mark.skipif(not yardstick.program(), reason="the yardstick needs pgbench")
+def test_the_yardstick_keeps_its_own_books() -> None:
+    bar = yardstick.Yardstick()
+    for spread in yardstick.SCRIPTS:
+        figure = bar.measure(spread, 2, 1)
+        assert figure.rate > 0
+        assert figure.wrong == ()
+
+
+def test_books_that_lack_a_transfer_or_have_one_too_many_are_told(books: Books) -> None:
+    before = books.mark()
+    books.bank.transfer(books.ids[0], books.ids[1], "1.00")
+    assert books.wrong(before, 1) == ()
+    assert books.wrong(before, 2) == ("2 transfers were acknowledged and 1 made",)
+    assert books.wrong(before, 0) == ("0 transfers were acknowledged and 1 made",)
+    books.bank.deposit(books.ids[0], "1.00")
+    assert "money changed by 100" in books.wrong(before, 1)
+
+
+def test_a_ratio_is_the_median_of_the_rounds_and_errors_spoil_the_result() -> None:
+    results = Results()
+    for rate in (10.0, 30.0, 50.0):
+        results.add("ours", 8, Figure(rate), Figure(100.0), 0.4)
+    assert "| ours | 8 | 0.30 | 30 |" in results.table()
+    assert "missed by 25 %" in results.table()
+    assert results.is_sound()
+    results.add("ours", 8, Figure(90.0, errors=3), Figure(100.0), 0.4)
+    assert not results.is_sound()
