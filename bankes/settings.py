@@ -86,6 +86,8 @@ SESSION_LIMITS = {
     "lock_timeout": CONFIG.lock_timeout_ms,
     "idle_in_transaction_session_timeout": CONFIG.transaction_timeout * 1000,
 }
+# Statements of a bank are short and go by keys: to plan each anew, or compile one, takes longer than to run it.
+SESSION_PLANS = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         "ENGINE": "ops.database",
@@ -97,9 +99,8 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "application_name": application_name(),
             "connect_timeout": 5,
-            # Statements of a bank are short: compiling one takes longer than any of them.
-            "options": " ".join(["-c jit=off", "-c plan_cache_mode=force_generic_plan", *(f"-c {name}={value}" for name, value in SESSION_LIMITS.items())]),
-            # Without a number psycopg prepares nothing at all. So high, it prepares what asks for it and nothing else.
+            "options": " ".join(f"-c {name}={value}" for name, value in (SESSION_LIMITS | SESSION_PLANS).items()),
+            # Without a number psycopg prepares nothing at all. With one so high, only what asks for it.
             "prepare_threshold": 2**31,
             "pool": {
                 "min_size": CONFIG.pool_min_connections,
