@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from accounts.drills.customers import deposit, transfer
+from accounts.services.coalescing import PATIENCE_MS
 from ops.conf import get_settings
 from ops.detectors.models import Incident
 from ops.drills.registry import Part
@@ -19,7 +20,14 @@ WAITING = 2
 """Customers who want the account that is sat on."""
 PAIRS = 8
 """Deadlocks; more than 5 within DEADLOCK_WINDOW are too many."""
-IS_WAITED_FOR = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+IS_WAITED_FOR = """
+    SELECT count(*) FROM pg_locks
+    WHERE NOT granted AND waitstart < clock_timestamp() - make_interval(secs => %s)
+    AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
+"""
+FOR_GOOD = 3 * PATIENCE_MS / 1000
+"""Seconds after which a transfer that waits is one that stays: in a batch with others it gives up its locks after
+PATIENCE_MS, and runs again by itself."""
 ARRIVES_WITHIN = 10.0
 """Seconds until the transfer must wait for the script. Whoever has waited for a second then (deadlock_timeout) looks
 for a deadlock, and is broken off: the transfer, since it began first."""
@@ -99,5 +107,5 @@ class RealDeadlocks(Part):
 
 
 def _is_waited_for(script: psycopg.Connection[Any]) -> bool:
-    row = script.execute(IS_WAITED_FOR).fetchone()
+    row = script.execute(IS_WAITED_FOR, (FOR_GOOD,)).fetchone()
     return bool(row and row[0])
