@@ -100,8 +100,7 @@ DATABASES: dict[str, dict[str, Any]] = {
             "application_name": application_name(),
             "connect_timeout": 5,
             "options": " ".join(f"-c {name}={value}" for name, value in (SESSION_LIMITS | SESSION_PLANS).items()),
-            # Without a number psycopg prepares nothing at all. With one so high, only what asks for it.
-            "prepare_threshold": 2**31,
+            "prepare_threshold": None,  # see `ops.database.exchange`, which prepares what is worth it
             "pool": {
                 "min_size": CONFIG.pool_min_connections,
                 "max_size": CONFIG.pool_max_connections,

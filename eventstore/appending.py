@@ -1,15 +1,16 @@
 """Appending: heads of streams are locked, extended in memory event by event, and written in one call.
 
-with write_transaction() as conn:
-    heads = lock_heads(conn, ids)            # sent, not yet waited for
-    append = Append(heads.fetch())
+with write_transaction() as exchange:
+    opened = Opening(exchange, ids).fetch()
+    append = Append(opened.heads, "account")
     append.add(new_event, command)           # any number, over any streams
-    append.write(conn)
+    append.write(exchange)
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import psycopg
 from eventstore import arrays
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import GENESIS, canonical_json, chain_hash
+from ops.database.exchange import Answer, Exchange
 
 UNSTARTED = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,16 +51,16 @@ def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> LockedHe
     cursor.execute(
         "SELECT aggregate_id, version, head_hash, last_timestamp FROM lock_streams(%s::uuid[])",
         (arrays.plain(sorted(set(stream_ids))),),
-        prepare=True,
     )
     return LockedHeads(cursor)
 
 
 class Part(NamedTuple):
-    """A statement that changes rows and returns none, to be run together with an append."""
+    """A statement that changes rows and returns none, to be run together with an append; %s stands for each
+    parameter."""
 
     sql: str
-    parameters: tuple[Any, ...]
+    parameters: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +125,16 @@ class Append:
         )
         return version
 
-    def write(self, conn: psycopg.Connection, *beside: Part) -> psycopg.Cursor[Any]:
-        """Sends the append, and what is to be written beside it, as one statement; its row, once fetched, is the last
-        position drawn.
+    def write(self, exchange: Exchange, *beside: Part) -> Answer:
+        """Sends the append, and what is to be written beside it, as one statement; its value, once asked for, is the
+        last position drawn.
 
-        Raises (when the pipeline is synchronised):
+        Raises (when it is answered, at the latest with the commit):
             OptimisticConcurrencyConflict: a stream moved since its head was read.
         """
         streams = [self._heads[aggregate_id] for aggregate_id in sorted(self._expected)]
-        cursor = psycopg.Cursor(conn)
-        cursor.execute(
-            _with(part.sql for part in beside) + _APPEND,
+        return exchange.send(
+            _statement(tuple(part.sql for part in beside)),
             (
                 *(value for part in beside for value in part.parameters),
                 arrays.plain(head.aggregate_id for head in streams),
@@ -144,14 +145,15 @@ class Append:
                 arrays.moments(head.last_timestamp for head in streams),
                 *(literal(column) for literal, column in zip(_COLUMNS, zip(*self._events, strict=True), strict=True)),
             ),
-            prepare=True,
         )
-        return cursor
 
 
-def _with(statements: Iterable[str]) -> str:
-    parts = [f"part_{number} AS ({sql})" for number, sql in enumerate(statements)]
-    return f"WITH {', '.join(parts)}" if parts else ""
+@lru_cache(maxsize=16)
+def _statement(beside: tuple[str, ...]) -> str:
+    """The append with the statements beside it, its parameters numbered."""
+    parts = ", ".join(f"part_{number} AS ({sql})" for number, sql in enumerate(beside))
+    first, *rest = (f"WITH {parts} {_APPEND}" if parts else _APPEND).split("%s")
+    return first + "".join(f"${number}{text}" for number, text in enumerate(rest, start=1))
 
 
 _COLUMNS: tuple[Callable[[Any], str], ...] = (

@@ -10,8 +10,8 @@ from datetime import datetime
 from uuid import UUID
 
 
-def plain(values: Iterable[UUID | int]) -> str:
-    """Of ids or numbers: nothing in them needs quotes."""
+def plain(values: Iterable[UUID | int | str]) -> str:
+    """Of ids (also as text) or numbers: nothing in them needs quotes."""
     return "{" + ",".join(map(str, values)) + "}"
 
 

@@ -139,7 +139,6 @@ def read_rows(
             cursor.execute(
                 f"SELECT {columns} FROM events WHERE position > %s AND position <= %s ORDER BY events.position",
                 (after, reached),
-                prepare=True,
             )
             return cursor.fetchall(), reached
 

@@ -64,7 +64,7 @@ def insertion(records: Sequence[IdempotencyRecord], at: datetime) -> Part:
           FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::uuid[], %s::uuid[], %s::text[]::jsonb[])
         """,
         (
-            at,
+            at.isoformat(),
             arrays.texts(record.key.scope for record in records),
             arrays.texts(record.key.key for record in records),
             arrays.hexes(record.key.fingerprint for record in records),

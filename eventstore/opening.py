@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 
 from eventstore import arrays
 from eventstore.appending import StreamHead
 from eventstore.idempotency import MAX_GUARDED_KEYS, IdempotencyKey, IdempotencyRecord
+from ops.database.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Opening:
 
     def __init__(
         self,
-        conn: psycopg.Connection,
+        exchange: Exchange,
         stream_ids: Iterable[UUID],
-        keys: Sequence[IdempotencyKey],
+        keys: Sequence[IdempotencyKey] = (),
         patience_ms: int | None = None,
     ) -> None:
         self._keys = keys
         pairs = [key.lock_pair() for key in keys] if len(keys) <= MAX_GUARDED_KEYS else []
-        self._cursor = psycopg.Cursor(conn).execute(
+        self._answer = exchange.send(
             """
-            SELECT ids, versions, head_hashes, last_timestamps, claimed_elsewhere, records, at
-              FROM open_commands(%s::uuid[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int)
+            SELECT json_build_array(ids, versions, head_hashes, last_timestamps, claimed_elsewhere, records, at)
+              FROM open_commands($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::int)
             """,
             (
                 arrays.plain(sorted(set(stream_ids))),
@@ -49,25 +49,25 @@ class Opening:
                 arrays.plain(b for _, b in pairs),
                 arrays.texts(key.scope for key in keys),
                 arrays.texts(key.key for key in keys),
-                patience_ms,
+                None if patience_ms is None else str(patience_ms),
             ),
-            prepare=True,
-            binary=True,  # times are read several times faster than from text
         )
 
     def fetch(self) -> Opened:
         """Waits for the locks. Raises what the transaction raises: see `eventstore.transaction`."""
-        row = self._cursor.fetchone()
-        assert row is not None, "the function returns one row"
-        ids, versions, hashes, timestamps, claimed, records, at = row
+        answer = self._answer.value()
+        assert answer is not None, "the function returns one row"
+        *heads, claimed, records, at = orjson.loads(answer)
         return Opened(
-            {id_: StreamHead(id_, *rest) for id_, *rest in zip(ids, versions, hashes, timestamps, strict=True)}
-            if ids
-            else {},
+            {head.aggregate_id: head for head in map(_head, *(column or () for column in heads))},
             {record.key.identity: record for record in map(_record, orjson.loads(records or "[]"))},
             {self._keys[index].identity for index in claimed},
-            at,
+            datetime.fromisoformat(at),
         )
+
+
+def _head(id_: str, version: int, hash_: str, last_timestamp: str) -> StreamHead:
+    return StreamHead(UUID(id_), version, bytes.fromhex(hash_[2:]), datetime.fromisoformat(last_timestamp))
 
 
 def _record(row: list[Any]) -> IdempotencyRecord:

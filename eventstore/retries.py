@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import psycopg
 from django.db import connection
+
+from eventstore import arrays
+from ops.database.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Retries:
     last_at: datetime
 
 
-def count_retries(conn: psycopg.Connection, retried: Sequence[tuple[UUID, bool]], at: datetime) -> None:
+def count_retries(exchange: Exchange, retried: Sequence[tuple[UUID, bool]], at: datetime) -> None:
     """Counts keys that came again, by the command that each led to, with whether it was the same request.
 
     In the order of ids, so that two transactions with the same keys do not wait for each other in a circle.
@@ -29,17 +31,21 @@ def count_retries(conn: psycopg.Connection, retried: Sequence[tuple[UUID, bool]]
     replays = Counter(command_id for command_id, same in retried if same)
     mismatches = Counter(command_id for command_id, same in retried if not same)
     ids = sorted(replays.keys() | mismatches.keys())
-    psycopg.Cursor(conn).execute(
+    exchange.send(
         """
         INSERT INTO idempotency_retries AS r (command_id, replays, mismatches, last_at)
-        SELECT *, %s::timestamptz FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[])
+        SELECT *, $1::timestamptz FROM unnest($2::uuid[], $3::bigint[], $4::bigint[])
             ON CONFLICT (command_id) DO UPDATE
            SET replays = r.replays + excluded.replays,
                mismatches = r.mismatches + excluded.mismatches,
                last_at = excluded.last_at
         """,
-        (at, ids, [replays[each] for each in ids], [mismatches[each] for each in ids]),
-        prepare=True,
+        (
+            at.isoformat(),
+            arrays.plain(ids),
+            arrays.plain(replays[each] for each in ids),
+            arrays.plain(mismatches[each] for each in ids),
+        ),
     )
 
 

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.db import connection
 
 from eventstore import registry, snapshots
-from eventstore.appending import Append, CommandStamp, lock_heads
+from eventstore.appending import Append, CommandStamp
 from eventstore.errors import BrokenHistory, OptimisticConcurrencyConflict, StreamNotFound
 from eventstore.events import COLUMNS, Context, NewEvent, StoredEvent, new_id
 from eventstore.hashing import canonical_json
+from eventstore.opening import Opening
 from eventstore.transaction import write_transaction
 
 READ_BATCH = 500
@@ -124,19 +124,16 @@ def append(
     if missing := {new.aggregate_id for new in events} - set(expected):
         raise ValueError(f"no expected version for {sorted(map(str, missing))}")
     command_id = new_id()
-    with write_transaction() as conn:
-        locked = lock_heads(conn, expected)
-        clock = psycopg.Cursor(conn).execute("SELECT clock_timestamp()", prepare=True)
-        pending = Append(locked.fetch(), aggregate_type)
+    with write_transaction() as exchange:
+        opened = Opening(exchange, expected).fetch()
+        pending = Append(opened.heads, aggregate_type)
         for aggregate_id in sorted(expected):
             actual = pending.head(aggregate_id).version
             if actual != expected[aggregate_id]:
                 raise OptimisticConcurrencyConflict(aggregate_id, expected[aggregate_id], actual)
-        now = clock.fetchone()
-        assert now is not None
-        stamp = CommandStamp(command_id, now[0], canonical_json(context.metadata()))
+        stamp = CommandStamp(command_id, opened.at, canonical_json(context.metadata()))
         for new in events:
             pending.add(new, stamp)
         if len(pending):
-            pending.write(conn)
+            pending.write(exchange)
     return command_id

@@ -1,14 +1,13 @@
 """The one kind of transaction that writes the books: short, pipelined, with its errors in the store's words."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import orjson
 import psycopg
 from django.db import connection
 from django.db.utils import OperationalError as DjangoOperationalError
 from psycopg import errors
-from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
 
 from eventstore.errors import (
@@ -21,6 +20,7 @@ from eventstore.errors import (
     StoreBusy,
 )
 from ops import board
+from ops.database.exchange import Exchange
 from ops.timeouts.connection import NoAnswer
 
 VERSION_CONFLICT = "ES001"
@@ -34,12 +34,13 @@ COUNTED = {
 
 
 class TransientFailure(EventStoreError):
-    """PostgreSQL chose this transaction to fail (deadlock, serialization). Nothing was written; run it again."""
+    """PostgreSQL chose this transaction to fail (deadlock, serialization), or no longer knew a prepared statement.
+    Nothing was written; run it again."""
 
 
 @contextmanager
-def write_transaction(*, patient: bool = True) -> Iterator[psycopg.Connection]:
-    """A transaction of its own on Django's pooled connection, in pipeline mode.
+def write_transaction(*, patient: bool = True) -> Iterator[Exchange]:
+    """A transaction of its own on Django's pooled connection.
 
     Statements are sent together and answered when a result is asked for, so a command takes two round trips.
     READ COMMITTED: each statement sees what was committed before it started, also after waiting for a lock.
@@ -60,15 +61,15 @@ def write_transaction(*, patient: bool = True) -> Iterator[psycopg.Connection]:
         if isinstance(error.__cause__, PoolTimeout):
             raise StoreBusy("no database connection became free in time") from error
         raise StoreBusy("the database cannot be reached") from error
-    raw: psycopg.Connection = connection.connection
+    raw = connection.connection
+    exchange = Exchange(raw)
     committing = False
     try:
-        # Not psycopg's transaction(): inside a pipeline it waits for the server four times, and twice is enough.
-        with _ending(raw), raw.pipeline():
-            psycopg.Cursor(raw).execute("BEGIN")
-            yield raw
+        with _ending(exchange):
+            exchange.begin()
+            yield exchange
             committing = True
-            psycopg.Cursor(raw).execute("COMMIT")
+            exchange.commit()
     except psycopg.Error as error:
         if raw.closed or raw.broken:
             connection.close()
@@ -84,14 +85,13 @@ def write_transaction(*, patient: bool = True) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _ending(raw: psycopg.Connection) -> Iterator[None]:
-    """What the block leaves open is rolled back."""
+def _ending(exchange: Exchange) -> Iterator[None]:
+    """A block that fails is rolled back."""
     try:
         yield
-    finally:
-        if not raw.closed and raw.info.transaction_status != TransactionStatus.IDLE:
-            with suppress(psycopg.Error):  # the connection is broken, and will be closed: the server rolls back
-                raw.rollback()
+    except BaseException:
+        exchange.abandon()
+        raise
 
 
 def _in_our_words(error: psycopg.Error, patient: bool) -> Exception:
@@ -104,7 +104,7 @@ def _in_our_words(error: psycopg.Error, patient: bool) -> Exception:
         if error.diag.table_name == "idempotency_records":
             return ConcurrentIdempotencyKey("the idempotency key is being used by another transaction")
         return BrokenHistory(f"a row that must be unique exists already: {error.diag.message_detail}")
-    if isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure)):
+    if isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure, errors.InvalidSqlStatementName)):
         return TransientFailure(str(error))
     if isinstance(error, (errors.LockNotAvailable, errors.QueryCanceled)):
         return LockTimeout("a lock or statement took longer than its time limit")

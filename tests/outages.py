@@ -1,20 +1,23 @@
 """Connections that are lost at the worst moment."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import psycopg
 import pytest
 
+from ops.database.exchange import Answer, Exchange
+
 
 def lose_the_next_commit(monkeypatch: pytest.MonkeyPatch, sweeper: psycopg.Connection) -> None:
     """The session of the next transaction is ended when its COMMIT has been sent: nobody knows what became of it."""
-    execute = psycopg.Cursor.execute
+    send = Exchange.send
 
-    def losing(self: psycopg.Cursor, query: Any, *args: Any, **kwargs: Any) -> Any:
-        told = execute(self, query, *args, **kwargs)
-        if query == "COMMIT" and self.connection is not sweeper:
+    def losing(self: Exchange, sql: str, parameters: Sequence[str | None] = ()) -> Answer:
+        told = send(self, sql, parameters)
+        if sql == "COMMIT":
             monkeypatch.undo()
-            sweeper.execute("SELECT pg_terminate_backend(%s, 5000)", (self.connection.info.backend_pid,))
+            self._pgconn.flush()
+            sweeper.execute("SELECT pg_terminate_backend(%s, 5000)", (self._connection.info.backend_pid,))
         return told
 
-    monkeypatch.setattr(psycopg.Cursor, "execute", losing)
+    monkeypatch.setattr(Exchange, "send", losing)

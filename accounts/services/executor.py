@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import stamina
 from django.db import connection
 
@@ -35,6 +34,7 @@ from eventstore.opening import Opening
 from eventstore.retries import count_retries
 from eventstore.transaction import RETRYABLE, write_transaction
 from ops.conf import get_settings
+from ops.database.exchange import Exchange
 from ops.operations import step
 from ops.timeouts import attempt, within
 
@@ -118,8 +118,8 @@ def would_execute(envelope: Envelope) -> Executed:
     Raises:
         Refusal: the command would be refused. And what `execute` raises.
     """
-    with in_hand([envelope]), within(get_settings().batch_processing_timeout), write_transaction() as conn:
-        outcome = _read(conn, [envelope]).run(envelope)
+    with in_hand([envelope]), within(get_settings().batch_processing_timeout), write_transaction() as exchange:
+        outcome = _read(exchange, [envelope]).run(envelope)
     if isinstance(outcome, Refused):
         raise outcome.as_error()
     return outcome
@@ -135,15 +135,15 @@ def _execute_once(
     recorded_at: datetime | None = None,
     patience_ms: int | None = None,
 ) -> list[Outcome]:
-    with write_transaction(patient=patience_ms is None) as conn:
-        batch = _read(conn, envelopes, patience_ms)
+    with write_transaction(patient=patience_ms is None) as exchange:
+        batch = _read(exchange, envelopes, patience_ms)
         batch.now = recorded_at or batch.now
         step("deciding")
         outcomes = [batch.run(envelope) for envelope in envelopes]
         if all_or_nothing and any(isinstance(outcome, Refused) for outcome in outcomes):
             return [_not_alone(outcome) for outcome in outcomes]
         step("writing")
-        batch.write(conn)
+        batch.write(exchange)
     return outcomes
 
 
@@ -153,10 +153,10 @@ def _not_alone(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope], patience_ms: int | None = None) -> "_Batch":
+def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | None = None) -> "_Batch":
     """The first round trip. (Reversals need one more before it, to read the events they name.)"""
     reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
-    booked = inline.read_booked(conn, reversals) if reversals else {}
+    booked = inline.read_booked(exchange, reversals) if reversals else {}
     account_ids = {
         account_id
         for envelope in envelopes
@@ -164,9 +164,9 @@ def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope], patience_ms: 
     }
     step("locking", list(account_ids))
     keys = [envelope.key for envelope in envelopes if envelope.key is not None]
-    opening = Opening(conn, account_ids, keys, patience_ms)
-    states = inline.send_accounts(conn, account_ids)
-    reversed_by = inline.send_reversals(conn, reversals) if reversals else None
+    opening = Opening(exchange, account_ids, keys, patience_ms)
+    states = inline.send_accounts(exchange, account_ids)
+    reversed_by = inline.send_reversals(exchange, reversals) if reversals else None
     opened = opening.fetch()
     batch = _Batch(
         append=Append(opened.heads, AGGREGATE_TYPE),
@@ -174,7 +174,7 @@ def _read(conn: psycopg.Connection, envelopes: Sequence[Envelope], patience_ms: 
         records=opened.records,
         in_progress=opened.in_progress,
         booked=booked,
-        reversed_by=dict(reversed_by.fetchall()) if reversed_by else {},
+        reversed_by=inline.fetch_reversals(reversed_by) if reversed_by else {},
         now=opened.at,
     )
     batch.require_states_at_heads(account_ids)
@@ -324,10 +324,10 @@ class _Batch:
             self.records[envelope.key.identity] = record
             self.new_records.append(record)
 
-    def write(self, conn: psycopg.Connection) -> None:
+    def write(self, exchange: Exchange) -> None:
         """The second round trip."""
         if self.retried:
-            count_retries(conn, self.retried, self.now)
+            count_retries(exchange, self.retried, self.now)
         if not len(self.append):
             return
         changed_at = [self.append.head(account_id).last_timestamp for account_id in self.changed]
@@ -336,7 +336,7 @@ class _Batch:
             beside.append(insertion(self.new_records, self.now))
         if self.new_reversals:
             beside.append(inline.insert_reversals(self.new_reversals))
-        self.append.write(conn, *beside)
+        self.append.write(exchange, *beside)
 
 
 def _require_balanced(decision: Decision) -> None:

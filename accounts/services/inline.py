@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, Status
 from accounts.domain.decide import BookedPosting
@@ -14,8 +13,17 @@ from accounts.domain.events import POSTING_TYPES
 from eventstore import arrays
 from eventstore.appending import Part
 from eventstore.registry import decode
+from ops.database.exchange import Answer, Exchange
 
 STATE_COLUMNS = "id, owner, currency, product, custodian, overdraft_limit, status, balance, held, version"
+
+
+_STATES = f"""
+    SELECT json_agg(json_build_array({STATE_COLUMNS}))
+      FROM unnest($1::uuid[]) AS k (wanted)
+     CROSS JOIN LATERAL ( -- by key, also where the plan was made while the table was small
+               SELECT {STATE_COLUMNS} FROM accounts WHERE id = k.wanted LIMIT 1) AS a
+"""
 
 
 def account_from_row(row: Sequence[Any]) -> Account:
@@ -24,18 +32,18 @@ def account_from_row(row: Sequence[Any]) -> Account:
     return Account(id_, owner, currency, product, custodian, overdraft_limit, Status(status), *amounts)
 
 
-def send_accounts(conn: psycopg.Connection, ids: Collection[UUID]) -> psycopg.Cursor[Any]:
+def send_accounts(exchange: Exchange, ids: Collection[UUID]) -> Answer:
     """Asks for the states of accounts, whose streams the caller has locked; read them with `fetch_accounts`."""
-    return psycopg.Cursor(conn).execute(
-        f"SELECT {STATE_COLUMNS} FROM accounts WHERE id = ANY (%s::uuid[])",
-        (arrays.plain(ids),),
-        prepare=True,
-        binary=True,
-    )
+    return exchange.send(_STATES, (arrays.plain(ids),))
 
 
-def fetch_accounts(cursor: psycopg.Cursor[Any]) -> dict[UUID, Account]:
-    return {row[0]: account_from_row(row) for row in cursor.fetchall()}
+def fetch_accounts(answer: Answer) -> dict[UUID, Account]:
+    accounts = (account_from_row((UUID(id_), *rest)) for id_, *rest in _rows(answer))
+    return {account.id: account for account in accounts}
+
+
+def _rows(answer: Answer) -> list[list[Any]]:
+    return orjson.loads(answer.value() or b"[]")
 
 
 def upsert(accounts: Sequence[Account], changed_at: Sequence[datetime]) -> Part:
@@ -68,30 +76,36 @@ def upsert(accounts: Sequence[Account], changed_at: Sequence[datetime]) -> Part:
     )
 
 
-def read_booked(conn: psycopg.Connection, transaction_ids: Iterable[UUID]) -> dict[UUID, list[BookedPosting]]:
+def read_booked(exchange: Exchange, transaction_ids: Iterable[UUID]) -> dict[UUID, list[BookedPosting]]:
     """The postings of transactions, straight from the books, in the order in which they were made."""
-    cursor = psycopg.Cursor(conn).execute(
+    answer = exchange.send(
         """
-        SELECT command_id, aggregate_id, version, event_type, schema_version, data::text
+        SELECT json_agg(json_build_array(command_id, aggregate_id, version, event_type, schema_version, data)
+                        ORDER BY position)
           FROM events
-         WHERE command_id = ANY (%s::uuid[]) AND event_type = ANY (%s::text[])
-         ORDER BY position
+         WHERE command_id = ANY ($1::uuid[]) AND event_type = ANY ($2::text[])
         """,
-        (list(transaction_ids), sorted(POSTING_TYPES)),
+        (arrays.plain(transaction_ids), arrays.texts(sorted(POSTING_TYPES))),
     )
     booked: dict[UUID, list[BookedPosting]] = {}
-    for command_id, account_id, version, event_type, schema_version, data in cursor.fetchall():
-        event = decode(AGGREGATE_TYPE, event_type, schema_version, orjson.loads(data))
-        booked.setdefault(command_id, []).append(BookedPosting(account_id, version, event))
+    for command_id, account_id, version, event_type, schema_version, data in _rows(answer):
+        event = decode(AGGREGATE_TYPE, event_type, schema_version, data)
+        booked.setdefault(UUID(command_id), []).append(BookedPosting(UUID(account_id), version, event))
     return booked
 
 
-def send_reversals(conn: psycopg.Connection, transaction_ids: Iterable[UUID]) -> psycopg.Cursor[Any]:
-    """Asks for (transaction, its reversal) of those that were reversed."""
-    return psycopg.Cursor(conn).execute(
-        "SELECT transaction_id, reversed_by FROM reversals WHERE transaction_id = ANY (%s::uuid[])",
-        (list(transaction_ids),),
+def send_reversals(exchange: Exchange, transaction_ids: Iterable[UUID]) -> Answer:
+    """Asks for those that were reversed; read them with `fetch_reversals`."""
+    return exchange.send(
+        "SELECT json_agg(json_build_array(transaction_id, reversed_by)) FROM reversals"
+        " WHERE transaction_id = ANY ($1::uuid[])",
+        (arrays.plain(transaction_ids),),
     )
+
+
+def fetch_reversals(answer: Answer) -> dict[UUID, UUID]:
+    """The reversal of each transaction."""
+    return {UUID(transaction_id): UUID(reversed_by) for transaction_id, reversed_by in _rows(answer)}
 
 
 def insert_reversals(reversals: Sequence[tuple[UUID, UUID]]) -> Part:

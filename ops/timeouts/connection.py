@@ -36,6 +36,11 @@ class BoundedConnection(psycopg.Connection[Row]):
     """Waits for an answer no longer than DB_OPERATION_TIMEOUT and some grace, or than `ops.timeouts.within` says.
     Every exchange is counted for the component "database"."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.statements: set[bytes] = set()
+        """Names of those that `ops.database.exchange` has prepared on it."""
+
     def wait(self, gen: PQGen[RV], interval: float = _INTERVAL, timeout: float | None = None) -> RV:
         started = time.perf_counter()
         limit = time_left(get_settings().db_operation_timeout + GRACE) if timeout is None else timeout

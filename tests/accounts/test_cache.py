@@ -1,6 +1,6 @@
 """Accounts in the cache: what is kept of one, and that reading through it shows what the books say."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from accounts.models import Account
 from eventstore.events import new_id
 from ops.cache.documents import Document, Unreadable
 from tests.bank import Bank
+from tests.statements import Since, counted
 
 
 @pytest.fixture(autouse=True)
@@ -37,23 +38,8 @@ def client() -> redis.Redis:
 
 
 @pytest.fixture
-def queries() -> Iterator[Callable[[], int]]:
-    """How many statements were sent to PostgreSQL since it was last asked."""
-    sent: list[object] = []
-    execute = psycopg.Cursor.execute
-
-    def counting(self: psycopg.Cursor, query: object, *args: object, **kwargs: object) -> psycopg.Cursor:
-        sent.append(query)
-        return execute(self, query, *args, **kwargs)  # type: ignore[arg-type]
-
-    def since() -> int:
-        count = len(sent)
-        sent.clear()
-        return count
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(psycopg.Cursor, "execute", counting)
-        yield since
+def queries(monkeypatch: pytest.MonkeyPatch) -> Since:
+    return counted(monkeypatch)
 
 
 def row(account_id: UUID) -> dict[str, object]:
@@ -134,7 +120,7 @@ def test_nobody_can_alter_what_others_will_read(bank: Bank) -> None:
 
 
 def test_a_read_costs_one_lookup_two_after_a_change_and_none_for_who_states_what_it_saw(
-    bank: Bank, queries: Callable[[], int]
+    bank: Bank, queries: Since
 ) -> None:
     account_id = bank.open("10.00")
     queries()
@@ -159,7 +145,7 @@ def test_a_read_costs_one_lookup_two_after_a_change_and_none_for_who_states_what
         assert queries() == expected
 
 
-def test_an_account_that_is_opened_after_it_was_looked_for_is_found(bank: Bank, queries: Callable[[], int]) -> None:
+def test_an_account_that_is_opened_after_it_was_looked_for_is_found(bank: Bank, queries: Since) -> None:
     from accounts.domain.commands import OpenAccount
 
     account_id = new_id()

@@ -63,8 +63,8 @@ def test_the_database_itself_finds_a_conflict_that_the_caller_overlooked() -> No
     stale.add(note(one), CommandStamp(new_id(), Event.objects.get().timestamp, b"{}"))
 
     def write() -> None:
-        with write_transaction() as conn:
-            stale.write(conn)
+        with write_transaction() as exchange:
+            stale.write(exchange)
 
     with pytest.raises(OptimisticConcurrencyConflict) as conflict:
         write()

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from eventstore import feed, store
-from eventstore.appending import Append, CommandStamp, lock_heads
+from eventstore.appending import Append, CommandStamp
 from eventstore.errors import OptimisticConcurrencyConflict
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.models import Event, Stream
+from eventstore.opening import Opening
 from eventstore.transaction import write_transaction
 from tests.bank import Bank
 from tests.threads import together
@@ -136,13 +137,13 @@ class _Cancelled(Exception):
 
 def _append_hesitantly(events: list[NewEvent], expected: dict[UUID, int], dice: random.Random) -> None:
     """An append that sometimes waits after its positions are drawn, and sometimes rolls back then."""
-    with write_transaction() as conn:
-        pending = Append(lock_heads(conn, expected).fetch(), "note")
+    with write_transaction() as exchange:
+        pending = Append(Opening(exchange, expected).fetch().heads, "note")
         assert {stream: pending.head(stream).version for stream in expected} == expected
         stamp = CommandStamp(new_id(), datetime.now(UTC), b"{}")
         for event in events:
             pending.add(event, stamp)
-        pending.write(conn).fetchone()
+        pending.write(exchange).value()
         if dice.random() < 0.3:
             time.sleep(dice.random() * 0.03)
         if dice.random() < 0.1:

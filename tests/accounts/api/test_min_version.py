@@ -1,37 +1,19 @@
 """GET with min_version: who says what it has seen is not shown less, and need not wait for the database."""
 
-from collections.abc import Callable
-
-import psycopg
 import pytest
 
 from accounts.cache import accounts_cache
 from tests.accounts.api.caller import Caller, fields_at_fault, refusal
 from tests.bank import Bank
+from tests.statements import Since, counted
 
 BODY = {"amount": "1.00", "currency": "EUR"}
 ROUTES = ["", "/balance"]
 
 
 @pytest.fixture
-def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How many statements about accounts were sent since it was last asked."""
-    sent: list[str] = []
-    execute = psycopg.Cursor.execute
-
-    def counting(self: psycopg.Cursor, query: object, *args: object, **kwargs: object) -> psycopg.Cursor:
-        if " accounts " in str(query):
-            sent.append(str(query))
-        return execute(self, query, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", counting)
-
-    def since() -> int:
-        count = len(sent)
-        sent.clear()
-        return count
-
-    return since
+def lookups(monkeypatch: pytest.MonkeyPatch) -> Since:
+    return counted(monkeypatch, about=" accounts ")
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -46,7 +28,7 @@ def test_the_answer_is_at_the_version_that_the_client_has_seen_or_later(api: Cal
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_it_spares_the_database_the_lookup(api: Caller, route: str, lookups: Callable[[], int]) -> None:
+def test_it_spares_the_database_the_lookup(api: Caller, route: str, lookups: Since) -> None:
     account_id = api.open("10.00")
     path = f"/accounts/{account_id}{route}"
     api.get(path)

@@ -1,40 +1,23 @@
 """A budget of SQL statements for each route: what creeps in shows here."""
 
-from collections.abc import Callable
-
-import psycopg
 import pytest
 
 from tests.accounts.api.caller import Caller
+from tests.statements import Since, counted
 
 BODY = {"amount": "1.00", "currency": "EUR"}
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How many statements were sent since the last time it was asked. It counts and passes on."""
-    sent: list[object] = []
-    execute = psycopg.Cursor.execute
-
-    def counting(self: psycopg.Cursor, query: object, *args: object, **kwargs: object) -> psycopg.Cursor:
-        sent.append(query)
-        return execute(self, query, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", counting)
-
-    def since() -> int:
-        count = len(sent)
-        sent.clear()
-        return count
-
-    return since
+def statements(monkeypatch: pytest.MonkeyPatch) -> Since:
+    return counted(monkeypatch)
 
 
 COMMAND = 5
 """BEGIN, what is opened, states; what is written, COMMIT: sent in two round trips."""
 
 
-def test_a_command_costs_the_statements_of_the_executor_alone(api: Caller, statements: Callable[[], int]) -> None:
+def test_a_command_costs_the_statements_of_the_executor_alone(api: Caller, statements: Since) -> None:
     """The key was found good a moment ago."""
     account_id, target = api.open("100.00"), api.open()
     statements()
@@ -45,7 +28,7 @@ def test_a_command_costs_the_statements_of_the_executor_alone(api: Caller, state
     assert statements() == COMMAND
 
 
-def test_a_batch_costs_what_a_single_command_costs(api: Caller, statements: Callable[[], int]) -> None:
+def test_a_batch_costs_what_a_single_command_costs(api: Caller, statements: Since) -> None:
     account_id = api.open()
     statements()
 
@@ -58,9 +41,7 @@ def test_a_batch_costs_what_a_single_command_costs(api: Caller, statements: Call
     ("path", "budget"),
     [("", 2), ("/balance", 2), ("/events", 3), ("/transactions", 4), ("/balance?at", 6)],
 )
-def test_reads_cost_the_same_however_long_the_history(
-    api: Caller, statements: Callable[[], int], path: str, budget: int
-) -> None:
+def test_reads_cost_the_same_however_long_the_history(api: Caller, statements: Since, path: str, budget: int) -> None:
     account_id = api.open()
     for _ in range(10):
         api.post(f"/accounts/{account_id}/deposits", BODY)
@@ -73,7 +54,7 @@ def test_reads_cost_the_same_however_long_the_history(
     assert statements() <= budget
 
 
-def test_a_page_of_accounts_costs_one_statement(api: Caller, statements: Callable[[], int]) -> None:
+def test_a_page_of_accounts_costs_one_statement(api: Caller, statements: Since) -> None:
     for _ in range(10):
         api.open()
     statements()

@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 
 from eventstore import store
-from eventstore.appending import lock_heads
 from eventstore.errors import OptimisticConcurrencyConflict, StoreBusy
 from eventstore.events import Context
+from eventstore.opening import Opening
 from eventstore.transaction import write_transaction
 from ops import detectors
 from ops.board import facts
@@ -111,9 +111,9 @@ def test_real_deadlocks_are_counted_by_the_bank_and_by_postgresql(bank: Bank) ->
 
     def lock_in(order: list[UUID]) -> str:
         try:
-            with write_transaction() as conn:
+            with write_transaction() as exchange:
                 for account_id in order:
-                    lock_heads(conn, [account_id]).fetch()
+                    Opening(exchange, [account_id]).fetch()
                     time.sleep(0.3)
         except Exception as error:
             return type(error).__name__
