@@ -5,12 +5,7 @@ For banks that exist already; the files hold the functions as they are now, and 
 
 from django.db import migrations
 
-from eventstore.sql import read_sql
-
-
-def replaced(name: str) -> migrations.RunSQL:
-    text = read_sql(f"functions/{name}").replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
-    return migrations.RunSQL(text, migrations.RunSQL.noop)
+from eventstore.sql import replaced
 
 
 class Migration(migrations.Migration):

@@ -36,21 +36,7 @@ DECLARE
     _head     record;
     _last     bigint;
 BEGIN
-    PERFORM 1
-       FROM streams s
-      WHERE s.aggregate_id = ANY (append_events.stream_ids)
-      ORDER BY s.aggregate_id
-        FOR NO KEY UPDATE;
-
-    INSERT INTO streams (aggregate_id, aggregate_type, version, head_hash, last_timestamp)
-    SELECT n.id, n.aggregate_type, n.new_version, n.head_hash, n.last_timestamp
-      FROM unnest(stream_ids, aggregate_types, expected_versions, new_versions, head_hashes, last_timestamps)
-           AS n (id, aggregate_type, expected, new_version, head_hash, last_timestamp)
-     WHERE n.expected = 0
-     ORDER BY n.id
-        ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS _inserted = ROW_COUNT;
-
+    -- Those that exist before those that are new, each in id order: all writers lock them so.
     -- One by one, by key: for a join the planner needs to know how many streams there are. Where statistics lag behind,
     -- as in a bank that grows from nothing, it read all of them for each append.
     _written := 0;
@@ -59,6 +45,7 @@ BEGIN
           FROM unnest(stream_ids, aggregate_types, expected_versions, new_versions, head_hashes, last_timestamps)
                AS n (id, aggregate_type, expected, new_version, head_hash, last_timestamp)
          WHERE n.expected > 0
+         ORDER BY n.id
     LOOP
         UPDATE streams s
            SET version = _head.new_version, head_hash = _head.head_hash, last_timestamp = _head.last_timestamp
@@ -69,6 +56,18 @@ BEGIN
             _written := _written + 1;
         END IF;
     END LOOP;
+
+    _inserted := 0;
+    IF 0 = ANY (expected_versions) THEN
+        INSERT INTO streams (aggregate_id, aggregate_type, version, head_hash, last_timestamp)
+        SELECT n.id, n.aggregate_type, n.new_version, n.head_hash, n.last_timestamp
+          FROM unnest(stream_ids, aggregate_types, expected_versions, new_versions, head_hashes, last_timestamps)
+               AS n (id, aggregate_type, expected, new_version, head_hash, last_timestamp)
+         WHERE n.expected = 0
+         ORDER BY n.id
+            ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS _inserted = ROW_COUNT;
+    END IF;
 
     IF _written + _inserted <> cardinality(stream_ids) THEN
         -- A row that this very call has written stands at its new version: what is left is the mismatch.
