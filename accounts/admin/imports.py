@@ -120,4 +120,6 @@ def _unfinished(import_id: int) -> QuerySet[Import]:
 
 def _refusals(row: Import) -> object:
     rows = row.refusals.order_by("line")[:REFUSALS_SHOWN]
-    return format_html_join("\n", "<div>{}: {}. {}</div>", ((each.line, each.code, each.message) for each in rows))
+    return format_html_join(
+        "\n", "<div>line {}: {}. {}</div>", ((each.line, each.code, each.message) for each in rows)
+    )

@@ -20,7 +20,7 @@ from accounts.api.parsers import LinesParser, read_object
 from accounts.api.problems import problem_of
 from accounts.api.reads import PAGING, refuse_unknown_parameters
 from accounts.api.representations import PageSerializer, ProblemSerializer, TimeField
-from accounts.api.uploads import pieces_of
+from accounts.api.uploads import pass_over, pieces_of
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Import, ImportRefusal
 from accounts.services import Envelope, Refused
@@ -88,9 +88,12 @@ class Imports(ApiView):
         refuse_unknown_parameters(request, "after")
         name = ImportKey(client_of(request).actor, _usable_key(request.headers.get("Idempotency-Key", "")))
         sender = Sender.of_client(client_of(request), api_key_of(request).scopes, name.key, context_of(request))
-        record, replayed = service.run(
-            name, _pieces(request), line_reader(sender), actor=sender.context.actor, after=_after(request)
-        )
+        after, pieces = _after(request), _pieces(request)
+        try:
+            record, replayed = service.run(name, pieces, line_reader(sender), actor=sender.context.actor, after=after)
+        except Refusal:
+            pass_over(pieces)
+            raise
         return Response(represented(record), headers={REPLAYED: "true"} if replayed else {})
 
 

@@ -7,8 +7,9 @@ that breaks as an end that comes too early.
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import IO
 
 from accounts.domain.errors import ErrorCode, Refusal
@@ -20,6 +21,10 @@ AHEAD = 4
 """Pieces read before they are asked for."""
 MAX_READERS = 16
 """Threads of a process, with those that still wait for senders that were given up."""
+PASSED_OVER = 8 * 1024 * 1024
+"""Bytes of a refused body that are taken all the same."""
+PASSED_OVER_WITHIN = 5.0
+"""Seconds, and the patience with one piece."""
 _POLL = 0.5
 
 _readers = threading.BoundedSemaphore(MAX_READERS)
@@ -43,6 +48,15 @@ def pieces_of(stream: IO[bytes], length: int, *, patience: float, time_limit: fl
                 raise Interrupted(f"One request takes at most {time_limit:.0f} s.")
     finally:
         upload.given_up.set()
+
+
+def pass_over(pieces: Iterable[bytes]) -> None:
+    """Takes what still comes, within bounds: a sender that is cut off while it sends never sees the answer."""
+    until = time.monotonic() + PASSED_OVER_WITHIN
+    with suppress(Interrupted, Refusal):
+        for _ in islice(pieces, PASSED_OVER // PIECE):
+            if time.monotonic() > until:
+                return
 
 
 class _Upload:
