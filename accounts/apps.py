@@ -16,10 +16,11 @@ class AccountsConfig(AppConfig):
         from accounts.projections.transactions import Transactions
         from accounts.projections.webhooks import Webhooks
         from accounts.roles import ROLES
-        from accounts.services import approvals
+        from accounts.services import approvals, import_retention
         from accounts.turnover import turnover
         from eventstore import projections, registry
         from ops.approvals.registry import register_sensitive
+        from ops.debug.cleanup import register_cleanup
         from ops.trends import register_source
 
         registry.register(ACCOUNT)
@@ -27,6 +28,7 @@ class AccountsConfig(AppConfig):
         health.register()
         register_source(turnover)
         drills.register()
+        register_cleanup(import_retention.clean_up)
         jobs.register()
         browsing.register()
         approvals.require_sound_limits(ROLES)

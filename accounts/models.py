@@ -1,6 +1,7 @@
 """Read models of accounts. Rows follow from events and can be rebuilt from them; nothing here is edited by hand.
 
-All amounts are signed integer minor units of `currency`.
+All amounts are signed integer minor units of `currency`. Imports, at the end, follow from nothing: they remember how
+far each file was taken.
 """
 
 from django.db import models
@@ -163,3 +164,52 @@ class LedgerProof(models.Model):
 
     def __str__(self) -> str:
         return f"{self.events} events, {self.differences} differences"
+
+
+class Import(models.Model):
+    """A file of commands and how far it was taken: what `accounts.services.imports` needs to go on."""
+
+    scope = models.CharField(max_length=100, help_text="Whose keys its commands have, as in idempotency records.")
+    key = models.CharField(max_length=200)
+    position = models.BigIntegerField(help_text="Lines that were taken, blank ones included; never again executed.")
+    digest = models.BinaryField(help_text="SHA-256 over the digest before it and the line, for each line taken.")
+    executed = models.BigIntegerField(help_text="Lines whose command was executed.")
+    refused = models.BigIntegerField()
+    started_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, help_text="When the end of the file had been taken.")
+    stopped_by = models.CharField(max_length=200, blank=True, help_text="Staff who stopped it; empty: nobody.")
+
+    class Meta:
+        db_table = "imports"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("manage_import", "Can stop imports and let them go on")]
+        indexes = [
+            models.Index(fields=["scope", "id"], name="imports_scope_id"),
+            models.Index(fields=["updated_at"], name="imports_updated_at"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["scope", "key"], name="imports_scope_key")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.scope}"
+
+
+class ImportRefusal(models.Model):
+    """A line of an import that was refused, and why: the members of `accounts.services.Refused`."""
+
+    of = models.ForeignKey(Import, models.CASCADE, related_name="refusals", db_index=False)
+    line = models.BigIntegerField(help_text="Its number in the file, from 1 on.")
+    code = models.CharField(max_length=60)
+    message = models.TextField()
+    field = models.CharField(max_length=100, blank=True)
+    extra = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "import_refusals"
+        ordering = ["line"]
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["of", "line"], name="import_refusals_line")]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.code}"

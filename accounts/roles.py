@@ -21,6 +21,7 @@ TELLER = (
 )
 TECHNICAL = (
     "accounts.view_ledgerproof",
+    "accounts.view_import",
     "eventstore.view_event",
     "eventstore.view_stream",
     "eventstore.view_idempotencyrecord",
@@ -49,6 +50,7 @@ OPERATOR = (
     "eventstore.pause_projection",
     "eventstore.rebuild_projection",
     "accounts.verify_ledger",
+    "accounts.manage_import",
 )
 SUPERVISOR = (
     *TELLER,

@@ -3,6 +3,7 @@
 import structlog
 from celery import shared_task
 
+from accounts.services import import_retention
 from accounts.verification import verify
 
 log = structlog.get_logger(__name__)
@@ -16,3 +17,9 @@ def verify_ledger() -> None:
         log.error("books_do_not_agree", differences=result.differences, first=result.first_differences)
     else:
         log.info("books_agree", events=result.events, seconds=result.seconds)
+
+
+@shared_task(name="accounts.cleanup", soft_time_limit=600, time_limit=660)
+def cleanup() -> None:
+    """Hourly: removes imports past IMPORT_RETENTION_DAYS. Safe to run twice."""
+    log.info("cleanup", **import_retention.clean_up(False, lambda kind: None).removed)

@@ -15,6 +15,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17")},
+    "cleanup-accounts": {"task": "accounts.cleanup", "schedule": crontab(minute="47")},
     "sweep": {"task": "ops.sweep", "schedule": 30.0, "options": {"expires": 25.0}},
     "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
 }

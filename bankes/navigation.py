@@ -18,6 +18,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Journal", "menu_book", "accounts.journalline"),
             ("Daily balances", "calendar_month", "accounts.dailybalance"),
             ("Reversals", "undo", "accounts.reversal"),
+            ("Imports", "upload_file", "accounts.import"),
         ),
     ),
     (

@@ -184,6 +184,21 @@ class Settings(BaseSettings):
     )
     webhook_poll_ms: int = Field(250, ge=10, le=60_000, description="Pause of an idle sender, milliseconds.")
 
+    # -- files of commands
+    import_read_timeout: int = Field(
+        30, ge=1, le=600, description="Longest wait of an import for the next 16 KiB of its file."
+    )
+    import_time_limit: int = Field(
+        3600, ge=1, le=86_400, description="Longest run of one request of an import; it can be gone on with."
+    )
+    import_retention_days: int = Field(
+        400,
+        ge=30,
+        le=36_500,
+        description="How long an import is remembered after its last line was taken, days. The same file sent again "
+        "after that is executed again.",
+    )
+
     # -- operations
     batch_processing_timeout: int = Field(
         60, ge=1, le=3600, description="Longest run of one batch of commands, or of events into a read model."

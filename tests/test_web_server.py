@@ -1,5 +1,6 @@
 """The web server ends in order, and takes nothing with it: `python -m bankes.server`."""
 
+import json
 import os
 import signal
 import socket
@@ -85,3 +86,73 @@ def test_many_callers_at_once_over_both_workers_are_each_booked_once(web: Web, c
         statuses = [status for some in pool.map(deposit, range(16)) for status in some]
     assert set(statuses) == {200}
     assert Account.objects.get(pk=account_id).balance == 16 * 5 * 100
+
+
+def import_request(web: Web, caller: Caller, *, length: int) -> socket.socket:
+    """A connection on which the head of an import was sent, and nothing of its body."""
+    address = urlsplit(web.url)
+    connection = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
+    head = {
+        "Host": "localhost",
+        "Authorization": f"Bearer {caller.token}",
+        "Content-Type": "application/x-ndjson",
+        "Content-Length": str(length),
+        "Idempotency-Key": "night-run",
+    }
+    lines = ["POST /api/v1/imports HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
+def deposits(account_id: str, count: int) -> bytes:
+    line = {"command": "deposit", "account_id": account_id, "amount": "0.01", "currency": "EUR"}
+    return (json.dumps(line).encode() + b"\n") * count
+
+
+def test_an_import_whose_connection_breaks_keeps_what_came_and_goes_on(web: Web, caller: Caller) -> None:
+    account_id = caller.open()
+    body = deposits(account_id, 1000)
+    with import_request(web, caller, length=len(body)) as connection:
+        connection.sendall(body[: len(body) // 2 + 9])
+
+    deadline = time.monotonic() + 10
+    while caller.get("/imports/night-run").status_code == 404:
+        assert time.monotonic() < deadline, "nothing was taken"
+        time.sleep(0.05)
+    time.sleep(0.5)
+    stands = caller.get("/imports/night-run").json()
+    assert (stands["position"], stands["finished"]) == (500, False)
+    with import_request(web, caller, length=len(body)) as connection:
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert Account.objects.get(pk=account_id).balance == 1000
+
+
+def test_an_import_whose_sender_falls_silent_is_given_up(
+    db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPORT_READ_TIMEOUT", "1")
+    account_id = caller.open()
+    with web_server() as web, import_request(web, caller, length=10_000_000) as silent:
+        silent.sendall(deposits(account_id, 300))
+        answer = silent.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"import_incomplete" in answer
+        rest = deposits(account_id, 300)
+        with import_request(web, caller, length=len(rest)) as connection:
+            connection.sendall(rest)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200"), "nobody holds it any more"
+    assert Account.objects.get(pk=account_id).balance == 300
+
+
+def test_a_refused_import_is_answered_while_its_file_still_comes(web: Web, caller: Caller) -> None:
+    account_id = caller.open()
+    body = deposits(account_id, 10)
+    with import_request(web, caller, length=len(body)) as connection:
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    other = deposits(account_id, 30_000)
+    with import_request(web, caller, length=len(other)) as connection:
+        connection.sendall(other)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 409")
+    assert Account.objects.get(pk=account_id).balance == 10

@@ -23,7 +23,11 @@ KINDS: dict[E, Kind] = {
     E.MALFORMED_REQUEST: Kind(400, "The request cannot be read", "Send what the documentation of the route shows."),
     E.UNKNOWN_FIELD: Kind(400, "A field is not known", "Check the spelling; nothing unknown is ignored."),
     E.PAYLOAD_TOO_LARGE: Kind(413, "The body is too large", "Send fewer commands in one request."),
-    E.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body is not JSON", "Send Content-Type: application/json."),
+    E.UNSUPPORTED_MEDIA_TYPE: Kind(
+        415,
+        "The body is of another type",
+        "Send Content-Type: application/json, or application/x-ndjson to imports.",
+    ),
     E.METHOD_NOT_ALLOWED: Kind(405, "The method is not offered here", "Use a method that the Allow header names."),
     E.NOT_ACCEPTABLE: Kind(406, "The answer is JSON only", "Accept application/json."),
     E.NOT_FOUND: Kind(404, "There is nothing here", "Check the path and the ids in it."),
@@ -70,6 +74,25 @@ KINDS: dict[E, Kind] = {
     E.WEBHOOK_EXISTS: Kind(409, "There is a webhook with this URL", "Use it (`webhook_id`), or delete it first."),
     E.WEBHOOK_LIMIT_REACHED: Kind(422, "There are too many webhooks", "Delete one that you no longer need."),
     E.DELIVERY_NOT_FOUND: Kind(404, "There is no such delivery", "Check the id; old deliveries are removed."),
+    E.IMPORT_NOT_FOUND: Kind(404, "There is no such import", "Check the key: it is there once lines were taken."),
+    E.IMPORT_IN_PROGRESS: Kind(
+        409, "The import is running", "Wait for the other request, or send this one again later.", retry_after=1
+    ),
+    E.IMPORT_DIFFERS: Kind(
+        409, "The file is not the one that was begun", "Send the same file, or choose a new key for another one."
+    ),
+    E.IMPORT_POSITION_MISMATCH: Kind(
+        409, "The import stands elsewhere", "Send what follows `position` with after=`position`, or the whole file."
+    ),
+    E.IMPORT_INCOMPLETE: Kind(
+        400,
+        "The import did not reach the end of the file",
+        "Mend what `detail` names, then go on with the same key: after=`position` and the rest, or the whole file.",
+    ),
+    E.IMPORT_REFUSAL_LIMIT: Kind(
+        422, "Too many lines were refused", "Mend the lines after `position` and send them under a new key."
+    ),
+    E.IMPORT_STOPPED: Kind(409, "The bank stopped the import", "Ask the bank; once it lets it, go on as before."),
     E.BATCH_REJECTED: Kind(422, "The batch was not executed", "Mend the refused commands and send all of it again."),
     E.CONCURRENCY_CONFLICT: Kind(
         409, "Other commands were faster", "Nothing was done. Send the same request again.", retry_after=1

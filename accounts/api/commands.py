@@ -1,5 +1,6 @@
 """The routes that change something: one command each, through the executor."""
 
+from collections.abc import Collection
 from typing import ClassVar
 from uuid import UUID
 
@@ -23,18 +24,17 @@ from accounts.api.representations import command_result
 from accounts.domain.commands import Command
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.services import Envelope, Executed, execute_one, idempotency_key
-from ops.models import ApiKey
 
 NO_SUBJECT = UUID(int=0)
 REPLAYED = "Idempotent-Replayed"
 
 
-def require_scopes(key: ApiKey, body: bodies.CommandBody, command: Command) -> None:
+def require_scopes(scopes: Collection[str], body: bodies.CommandBody, command: Command) -> None:
     """
     Raises:
         Refusal: `permission_denied`, naming the scopes that the key lacks.
     """
-    if missing := sorted(body.scopes(command) - set(key.scopes)):
+    if missing := sorted(body.scopes(command) - set(scopes)):
         raise Refusal(ErrorCode.PERMISSION_DENIED, f"The API key lacks the scope {', '.join(missing)}.")
 
 
@@ -59,7 +59,7 @@ class CommandView(ApiView):
         client, body = client_of(request), self.body()
         key = idempotency_key_of(request)
         command = body.build(subject, body.run_validation(body_of(request)), client.actor)
-        require_scopes(api_key_of(request), body, command)
+        require_scopes(api_key_of(request).scopes, body, command)
         executed = execute_one(
             Envelope(
                 command,

@@ -1,5 +1,6 @@
 """What OpenAPI says of the routes: headers, problems and examples that many of them share."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -202,6 +203,81 @@ def documents_batch(
                 response_only=True,
                 status_codes=["200"],
             ),
+            *_problem_examples(codes),
+        ],
+    )
+
+
+IMPORT_KEY = OpenApiParameter(
+    "key", OpenApiTypes.STR, OpenApiParameter.PATH, description="The Idempotency-Key that the import was begun with."
+)
+IMPORT_CODES = (
+    E.IMPORT_IN_PROGRESS,
+    E.IMPORT_DIFFERS,
+    E.IMPORT_POSITION_MISMATCH,
+    E.IMPORT_INCOMPLETE,
+    E.IMPORT_REFUSAL_LIMIT,
+    E.IMPORT_STOPPED,
+)
+
+
+def documents_import(result: type[BaseSerializer[Any]], commands: Iterable[str]) -> Decorate:
+    never = (E.PAYLOAD_TOO_LARGE, E.COMMAND_IN_PROGRESS, E.OUTCOME_UNKNOWN)
+    codes = (*(code for code in COMMAND_CODES if code not in never), *IMPORT_CODES, E.UNKNOWN_FIELD)
+    line = {"command": "transfer", "account_id": ACCOUNT, **REQUEST_EXAMPLES["transfer"]}
+    answer = {
+        "key": "salaries-2026-01",
+        "position": 2,
+        "executed": 1,
+        "refused": 1,
+        "finished": True,
+        "started_at": "2026-01-31T12:00:00.000000Z",
+        "updated_at": "2026-01-31T12:00:01.000000Z",
+        "refusals": [{"line": 2, "problem": problem(E.INSUFFICIENT_FUNDS, f"{KINDS[E.INSUFFICIENT_FUNDS].title}.")}],
+    }
+    return extend_schema(
+        operation_id="import",
+        summary="Import a file of commands",
+        description=(
+            "Executes the commands of a file, one JSON object a line as in a batch, in order, some hundred in a "
+            "transaction. A refused line changes nothing and does not stop the others; blank lines are passed over, "
+            "and counted. The header's key names the import, and a line's key is that, a colon, and the number of "
+            "the line unless it brings its own. If it stops (a connection that breaks, a line too long), ask for its "
+            "progress and go on with the same key: either `after=<position>` and what follows that line, or the "
+            "whole file again, of which what was taken is compared and not executed. An answer of 200 says that the "
+            "end of the file was taken. Send `Expect: 100-continue`, so that a refusal comes "
+            f"before the file goes. Commands: {', '.join(f'`{name}`' for name in commands)}."
+        ),
+        tags=["imports"],
+        request={"application/x-ndjson": OpenApiTypes.STR},
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "pattern": "^[A-Za-z0-9._:~-]{1,200}$"},
+                OpenApiParameter.HEADER,
+                required=True,
+                description="Names the import.",
+            ),
+            OpenApiParameter(
+                "after",
+                {"type": "integer", "minimum": 0, "default": 0},
+                description="The lines that the body follows: 0 (it is the whole file) or the import's position.",
+            ),
+            REQUEST_ID,
+            CORRELATION_ID,
+            TRACEPARENT,
+            _answers("Idempotent-Replayed", "true: the import had been finished before.", [200]),
+            _answers("Retry-After", "Seconds after which to go on.", [409, 503]),
+        ],
+        responses={200: result, **_problems(codes)},
+        examples=[
+            OpenApiExample(
+                "Two transfers",
+                value=f"{json.dumps(line)}\n{json.dumps(line)}\n",
+                request_only=True,
+                media_type="application/x-ndjson",
+            ),
+            OpenApiExample("Finished", value=answer, response_only=True, status_codes=["200"]),
             *_problem_examples(codes),
         ],
     )

@@ -39,6 +39,20 @@ class StrictJSONParser(BaseParser):
         return read_object(body)
 
 
+class LinesParser(BaseParser):
+    """Hands the body over as it comes: whoever takes it reads it line by line."""
+
+    media_type = "application/x-ndjson"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return stream
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`.
 

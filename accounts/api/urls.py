@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView
 
-from accounts.api import batches, commands, reads, webhooks
+from accounts.api import batches, commands, imports, reads, webhooks
 
 app_name = "api-v1"
 
@@ -36,6 +36,9 @@ urlpatterns = [
     *both_ways("transactions/<uuid:transaction_id>", reads.TransactionDetail, "transaction"),
     *both_ways("transactions/<uuid:transaction_id>/reversal", commands.Reverse, "reversal"),
     *both_ways("batches", batches.Batch, "batches"),
+    *both_ways("imports", imports.Imports, "imports"),
+    *both_ways("imports/<str:key>", imports.ImportDetail, "import"),
+    *both_ways("imports/<str:key>/refusals", imports.ImportRefusals, "import-refusals"),
     *both_ways("webhooks", webhooks.WebhookList, "webhooks"),
     *both_ways("webhooks/<uuid:webhook_id>", webhooks.WebhookDetail, "webhook"),
     *both_ways("webhooks/<uuid:webhook_id>/secret", webhooks.WebhookSecret, "webhook-secret"),

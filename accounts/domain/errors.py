@@ -45,6 +45,14 @@ class ErrorCode(StrEnum):
     WEBHOOK_EXISTS = "webhook_exists"
     WEBHOOK_LIMIT_REACHED = "webhook_limit_reached"
     DELIVERY_NOT_FOUND = "delivery_not_found"
+    # files of commands
+    IMPORT_NOT_FOUND = "import_not_found"
+    IMPORT_IN_PROGRESS = "import_in_progress"
+    IMPORT_DIFFERS = "import_differs"
+    IMPORT_POSITION_MISMATCH = "import_position_mismatch"
+    IMPORT_INCOMPLETE = "import_incomplete"
+    IMPORT_REFUSAL_LIMIT = "import_refusal_limit"
+    IMPORT_STOPPED = "import_stopped"
     # the system
     BATCH_REJECTED = "batch_rejected"
     CONCURRENCY_CONFLICT = "concurrency_conflict"

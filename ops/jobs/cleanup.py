@@ -16,6 +16,7 @@ RETENTION = (
     "snapshots_kept",
     "webhook_retention_days",
     "job_retention_days",
+    "import_retention_days",
 )
 
 

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.domain.commands import Deposit
-from accounts.models import LedgerProof
+from accounts.models import Import, LedgerProof
 from eventstore.models import DeadLetter
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
@@ -65,6 +65,7 @@ def fill_operations(name: str) -> None:
         webhook=webhook, event_id=uuid4(), event_type="x", key=uuid4(), sequence=1, body="{}", needs_full_reach=False
     )
     Incident.objects.create(kind="x", subject=name, reason="y", began_at=now, last_seen_at=now)
+    Import.objects.create(scope="client:x", key=name, position=1, digest=bytes(32), executed=1, refused=0)
     Resolution.objects.create(action="cancel", outcome="done", actor="x", reason="y")
     DeadLetter.objects.create(state="failed", projection=name, generation=1, position=1, attempts=1, created_at=now)
 

@@ -40,6 +40,7 @@ MAY_SEE = {
     "accounts/dailybalance/": EVERYONE,
     "accounts/reversal/": EVERYONE,
     "accounts/ledgerproof/": TECHNICAL,
+    "accounts/import/": TECHNICAL,
     "eventstore/event/": TECHNICAL,
     "eventstore/stream/": TECHNICAL,
     "eventstore/idempotencyrecord/": TECHNICAL,
