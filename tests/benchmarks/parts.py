@@ -24,7 +24,10 @@ def _captured(module: str, title: str, quick: dict[str, str]) -> Callable[[Resul
             check=False,
         )
         print(said.stdout, flush=True)
-        text = said.stdout if said.returncode == 0 else f"{said.stdout}\nThis part ended with {said.returncode}."
+        text = said.stdout
+        if said.returncode:
+            text += f"\nThis part ended with {said.returncode}."
+            results.failed.append(title)
         results.texts.append((title, text))
 
     return run

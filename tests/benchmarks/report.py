@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+import subprocess
 from collections import defaultdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 from ops.embedded.layout import ROOT
+from tests.benchmarks import yardstick
 from tests.benchmarks.figures import Figure
 
 FILE = ROOT / "docs" / "benchmarks.md"
@@ -28,6 +30,8 @@ same round; rates, times and ratios are medians of the rounds. Load comes from w
 contender the books are checked: money unchanged, every transaction sums to zero, no hole in the versions, and as many
 transfers made as acknowledged. Relay, consumers and other services do not run meanwhile.
 """
+LOCK = ROOT / "requirements" / "bench.txt"
+PEERS = ("eventsourcing==", "django-hordak==")
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_compression", "shared_buffers", "max_wal_size")
 
 
@@ -41,6 +45,8 @@ class Results:
         self.texts: list[tuple[str, str]] = []
         self.extra: list[tuple[str, str, str]] = []
         """Further rows: what, the figure, goal and whether it was met."""
+        self.failed: list[str] = []
+        """Parts that did not run to their end."""
 
     def add(
         self, title: str, clients: int, figure: Figure, ratio_to: Figure | None, goal: float | None = None
@@ -56,7 +62,9 @@ class Results:
         print(f"{title:<45} c{clients:<3} {figure.rate:>9,.0f}/s{ratio}{trouble}", flush=True)
 
     def is_sound(self) -> bool:
-        return not any(figure.errors or figure.wrong for some in self.figures.values() for figure in some)
+        return not self.failed and not any(
+            figure.errors or figure.wrong for some in self.figures.values() for figure in some
+        )
 
     def table(self) -> str:
         lines = [
@@ -130,8 +138,18 @@ def machine() -> str:
     )
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {os.cpu_count()} cores of {cpu}, {memory} GiB; PostgreSQL {server} "
-        f"({', '.join(shown)}); Python {platform.python_version()}, {packages}."
+        f"({', '.join(shown)}); Python {platform.python_version()}, {packages}; {', '.join(_tools())}."
     )
+
+
+def _tools() -> list[str]:
+    """Versions of the peers and of what makes the load."""
+    pins = (line.split()[0] for line in _lines(str(LOCK)) if line.startswith(PEERS))
+    said = [
+        subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.split("\n")[0]
+        for command in (["wrk", "-v"], [yardstick.program() or "pgbench", "--version"])
+    ]
+    return [*(pin.replace("==", " ") for pin in pins), *(" ".join(each.split()[:3]) for each in said)]
 
 
 def _shown(conn: psycopg.Connection, name: str) -> str:

@@ -11,16 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ops.embedded.layout import ROOT, VAR
+from ops.embedded.layout import VAR
 from tests.benchmarks.databases import as_variables, fresh
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.report import LOCK
 
 HERE = Path(__file__).parent
 NAMES = {
     "eventsourcing": "eventsourcing, in process, not the whole work",
     "hordak": "django-hordak, in process, not the whole work",
 }
-LOCK = ROOT / "requirements" / "bench.txt"
 VENV = VAR / "bench-venv"
 INSTALL_WITHIN = 600
 
