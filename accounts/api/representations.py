@@ -124,7 +124,7 @@ class AccountAfterSerializer(serializers.Serializer[Any]):
 def moment_text(value: Any) -> str:
     """A moment in UTC, also from the text that an idempotency record keeps."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def command_result(result: dict[str, Any]) -> dict[str, Any]:
