@@ -59,6 +59,7 @@ def install() -> Peers:
             "pip",
             "install",
             "-q",
+            "--system-certs",  # whom the machine trusts, as pip does
             "--python",
             VENV / "bin" / "python",
             "--require-hashes",
