@@ -13,6 +13,7 @@ from eventsourcing.persistence import IntegrityError
 from spread import Work, measure
 
 ACCOUNTS, OPENING = 1000, 100_000_000
+TRIES = 100
 IDS = [uuid5(NAMESPACE_URL, f"/accounts/{number}") for number in range(ACCOUNTS)]
 
 
@@ -34,7 +35,7 @@ class Account(Aggregate):
 
 class Bank(Application):
     def transfer(self, source_id: UUID, target_id: UUID, amount: int) -> None:
-        while True:
+        for _ in range(TRIES):
             source, target = self.repository.get(source_id), self.repository.get(target_id)
             source.move(-amount)
             target.move(amount)
@@ -43,6 +44,7 @@ class Bank(Application):
                 return
             except IntegrityError:
                 continue
+        raise RuntimeError(f"lost {TRIES} races in a row")
 
 
 def bank() -> Bank:
