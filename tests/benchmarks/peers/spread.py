@@ -22,6 +22,8 @@ def measure(connect: Callable[[], Work], clients: int, seconds: float) -> dict[s
     found = [queue.get() for _ in children]
     for child in children:
         child.join()
+    if troubles := [each for each in found if isinstance(each, str)]:
+        raise SystemExit("\n".join(troubles))
     times = sorted(time for some, _ in found for time in some)
     errors = sum(count for _, count in found)
     return {
@@ -34,6 +36,14 @@ def measure(connect: Callable[[], Work], clients: int, seconds: float) -> dict[s
 
 
 def _child(connect: Callable[[], Work], threads: int, seconds: float, ready: object, queue: object) -> None:
+    try:
+        queue.put(_repeated(connect, threads, seconds, ready))  # type: ignore[attr-defined]
+    except Exception as error:  # without a word the others would be waited for, for ever
+        ready.abort()  # type: ignore[attr-defined]
+        queue.put(repr(error))  # type: ignore[attr-defined]
+
+
+def _repeated(connect: Callable[[], Work], threads: int, seconds: float, ready: object) -> tuple[list[float], int]:
     work, times, errors = connect(), [], []
 
     def repeat() -> None:
@@ -53,4 +63,4 @@ def _child(connect: Callable[[], Work], threads: int, seconds: float, ready: obj
         thread.start()
     for thread in running:
         thread.join()
-    queue.put((times, len(errors)))  # type: ignore[attr-defined]
+    return times, len(errors)
