@@ -51,6 +51,7 @@ def bank() -> Bank:
     return Bank(
         env={
             "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "CREATE_TABLE": str(sys.argv[1] == "prepare"),  # processes that create at once get in each other's way
             "POSTGRES_DBNAME": os.environ["PGDATABASE"],
             "POSTGRES_HOST": os.environ["PGHOST"],
             "POSTGRES_PORT": os.environ["PGPORT"],
