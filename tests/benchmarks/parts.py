@@ -37,6 +37,6 @@ OTHERS: dict[str, Callable[[Results, bool], None]] = {
     "loads": loads.loads,
     "rebuild": loads.rebuild,
     "operations": _captured("operations", "The register of operations", {"TRANSFERS": "300"}),
-    "kafka": _captured("kafka", "Relay and consumers", {"EVENTS": "5000", "ROUNDS": "1", "SECONDS": "3"}),
+    "kafka": _captured("kafka", "Relay and consumers", {"EVENTS": "30000", "ROUNDS": "1", "SECONDS": "3"}),
     "growth": _captured("growth", "Append as events grow", {"SIZES": "20000,200000", "SECONDS": "3"}),
 }  # growth and kafka empty the tables: last
