@@ -1,9 +1,8 @@
 """The web server: `python -m bankes.server`. HOST and PORT (default 127.0.0.1 and 3000) are its own two settings.
 
-Two worker processes of Granian with sixteen threads each. HTTP is read and written by Granian's own threads, outside
-of Python's lock; a request takes one of the sixteen for as long as the application works on it, and further ones
-queue. The application is loaded in each worker and not before: a database pool that was opened earlier would be
-shared.
+Two worker processes of Granian. HTTP is read and written by Granian's own threads, outside of Python's lock, and what
+has come goes through an event loop to a thread, see `bankes.rsgi`. The application is loaded in each worker and not
+before: a database pool that was opened earlier would be shared.
 """
 
 import ctypes
@@ -13,11 +12,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from granian import Granian
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 
 from ops.service import StopRequest
@@ -25,7 +23,6 @@ from ops.service import StopRequest
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = int(os.environ.get("PORT") or "3000")
 WORKERS = 2
-THREADS = 16
 STOP_WITHIN = 10
 """Seconds that requests in flight get when the server is told to stop."""
 _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(HOST, HOST)  # noqa: S104 - as seen from this machine
@@ -36,12 +33,12 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     multiprocessing.set_start_method("spawn")  # a fork would copy the locks of the thread that talks to systemd
     server = Granian(
-        "bankes.wsgi:application",
+        "bankes.rsgi:application",
         address=HOST,
         port=PORT,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        loop=Loops.uvloop,
         workers=WORKERS,
-        blocking_threads=THREADS,
         http=HTTPModes.http1,
         websockets=False,
         respawn_failed_workers=True,
@@ -56,10 +53,10 @@ def main() -> None:
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def load() -> Callable[..., Any]:
+def load() -> Any:
     """The application, in a worker, which ends with the server even if that is killed."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    from bankes.wsgi import application
+    from bankes.rsgi import application
 
     return application
 

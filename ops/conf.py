@@ -185,8 +185,11 @@ class Settings(BaseSettings):
     webhook_poll_ms: int = Field(250, ge=10, le=60_000, description="Pause of an idle sender, milliseconds.")
 
     # -- files of commands
-    import_read_timeout: int = Field(
-        30, ge=1, le=600, description="Longest wait of an import for the next 16 KiB of its file."
+    body_read_timeout: int = Field(
+        30,
+        ge=1,
+        le=600,
+        description="Longest wait of the web server for a request's body, or for the next piece of a long one.",
     )
     import_time_limit: int = Field(
         3600, ge=1, le=86_400, description="Longest run of one request of an import; it can be gone on with."

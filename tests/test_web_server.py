@@ -6,9 +6,12 @@ import signal
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import psycopg
@@ -88,20 +91,20 @@ def test_many_callers_at_once_over_both_workers_are_each_booked_once(web: Web, c
     assert Account.objects.get(pk=account_id).balance == 16 * 5 * 100
 
 
-def import_request(web: Web, caller: Caller, *, length: int) -> socket.socket:
-    """A connection on which the head of an import was sent, and nothing of its body."""
+def request_head(web: Web, caller: Caller, path: str, **headers: str) -> socket.socket:
+    """A connection on which the head of a POST was sent, and nothing of its body."""
     address = urlsplit(web.url)
     connection = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
-    head = {
-        "Host": "localhost",
-        "Authorization": f"Bearer {caller.token}",
-        "Content-Type": "application/x-ndjson",
-        "Content-Length": str(length),
-        "Idempotency-Key": "night-run",
-    }
-    lines = ["POST /api/v1/imports HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+    head = {"Host": "localhost", "Authorization": f"Bearer {caller.token}", "Idempotency-Key": "night-run"} | headers
+    lines = [f"POST /api/v1{path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
+
+
+def import_request(web: Web, caller: Caller, *, length: int) -> socket.socket:
+    return request_head(
+        web, caller, "/imports", **{"Content-Type": "application/x-ndjson", "Content-Length": str(length)}
+    )
 
 
 def deposits(account_id: str, count: int) -> bytes:
@@ -131,7 +134,7 @@ def test_an_import_whose_connection_breaks_keeps_what_came_and_goes_on(web: Web,
 def test_an_import_whose_sender_falls_silent_is_given_up(
     db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMPORT_READ_TIMEOUT", "1")
+    monkeypatch.setenv("BODY_READ_TIMEOUT", "1")
     account_id = caller.open()
     with web_server() as web, import_request(web, caller, length=10_000_000) as silent:
         silent.sendall(deposits(account_id, 300))
@@ -156,3 +159,83 @@ def test_a_refused_import_is_answered_while_its_file_still_comes(web: Web, calle
         connection.sendall(other)
         assert connection.recv(65536).startswith(b"HTTP/1.1 409")
     assert Account.objects.get(pk=account_id).balance == 10
+
+
+def test_silent_senders_keep_nobody_waiting(db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than both workers have threads: of each the body is missing."""
+    monkeypatch.setenv("BODY_READ_TIMEOUT", "3")
+    account_id = caller.open()
+    path = f"/accounts/{account_id}/deposits"
+    with web_server() as web, ExitStack() as silent:
+        head = {"Content-Type": "application/json", "Content-Length": "60"}
+        senders = [silent.enter_context(request_head(web, caller, path, **head)) for _ in range(50)]
+        for number in range(10):
+            began = time.monotonic()
+            assert web.post(path, BODY, token=caller.token, key=str(number))[0] == 200
+            assert time.monotonic() - began < 2
+        for sender in senders:
+            told = sender.recv(65536)
+            assert told.startswith(b"HTTP/1.1 400")
+            assert b"did not come within 3 s. Nothing was done." in told
+    assert Account.objects.get(pk=account_id).balance == 10 * 100
+
+
+def test_a_sender_that_leaves_within_its_request_leaves_nothing_behind(web: Web, caller: Caller) -> None:
+    account_id = caller.open()
+    path = f"/accounts/{account_id}/deposits"
+    for _ in range(40):
+        head = {"Content-Type": "application/json", "Content-Length": "60"}
+        with request_head(web, caller, path, **head) as connection:
+            connection.sendall(b'{"amount"')
+    assert web.post(path, BODY, token=caller.token, key="after")[0] == 200
+    assert Account.objects.get(pk=account_id).balance == 100
+
+
+def test_a_body_beyond_what_is_held_is_read_whole_by_its_route(web: Web, caller: Caller) -> None:
+    account_id = caller.open()
+
+    def deposit(length: int) -> tuple[int, str]:
+        body = BODY | {"description": "x" * length}
+        status, told = web.post(f"/accounts/{account_id}/deposits", body, token=caller.token, key=str(length))
+        return status, told["code"]
+
+    assert deposit(3_000_000) == (400, "validation_failed")
+    assert deposit(9_000_000) == (413, "payload_too_large")
+    assert Account.objects.get(pk=account_id).balance == 0
+
+
+def test_long_bodies_are_received_a_few_at_once_and_the_next_is_told_to_come_later(web: Web, caller: Caller) -> None:
+    account_id = caller.open()
+    head = {"Content-Type": "application/json", "Content-Length": "2000000"}
+    with ExitStack() as held:
+        for _ in range(2 * 4):
+            held.enter_context(request_head(web, caller, f"/accounts/{account_id}/deposits", **head))
+        time.sleep(0.5)
+        told = []
+        for _ in range(8):  # whichever worker it falls to
+            late = held.enter_context(request_head(web, caller, f"/accounts/{account_id}/deposits", **head))
+            late.settimeout(0.5)
+            with suppress(TimeoutError):
+                told.append(late.recv(65536))
+        assert told
+        assert all(answer.startswith(b"HTTP/1.1 503") and b"retry-after" in answer.lower() for answer in told)
+        assert web.post(f"/accounts/{account_id}/deposits", BODY, token=caller.token, key="short")[0] == 200
+
+
+def test_a_header_that_passes_for_another_is_not_heard(web: Web, caller: Caller) -> None:
+    """`Idempotency_Key` would be `Idempotency-Key` to an application behind WSGI, past what a proxy cleans."""
+    account_id = caller.open()
+    body = json.dumps(BODY).encode()
+    head = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Idempotency_Key": "other"}
+    for _ in range(2):
+        with request_head(web, caller, f"/accounts/{account_id}/deposits", **head) as connection:
+            connection.sendall(body)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert Account.objects.get(pk=account_id).balance == 100, "the key with the hyphen counts, both times the same"
+
+
+def test_a_path_is_decoded_once(web: Web, caller: Caller) -> None:
+    with urllib.request.urlopen(f"{web.url}/health/%6Cive", timeout=5) as answer:  # noqa: S310
+        assert answer.status == 200
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{web.url}/health/%256Cive", timeout=5)  # noqa: S310

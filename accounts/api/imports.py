@@ -184,14 +184,8 @@ def _pieces(request: Request) -> Iterable[bytes]:
     body = body_of(request)
     if not hasattr(body, "read"):
         return ()  # DRF's word for a body of no bytes
-    settings = get_settings()
-    coming = pieces_of(
-        body,
-        int(request.META["CONTENT_LENGTH"]),
-        patience=settings.import_read_timeout,
-        time_limit=settings.import_time_limit,
-    )
-    return _while_key_is_good(request, coming)
+    length = int(request.META["CONTENT_LENGTH"])
+    return _while_key_is_good(request, pieces_of(body, length, time_limit=get_settings().import_time_limit))
 
 
 def _while_key_is_good(request: Request, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,0 +1,256 @@
+"""What Granian's event loop calls: requests are received here, and go to a thread when they have come whole.
+
+So a sender that is slow or falls silent holds no thread. (Behind Granian's own WSGI a handful of silent senders held
+all sixteen, and a read that was given up stopped its process for as long as that sender stayed.) Bodies up to
+`HELD_BODY` are read first; longer ones, and those of imports, are streams that the application reads piece by piece.
+
+An answer goes out as fast as it is made: Granian keeps what its receiver has not taken yet. Only exports stream, and
+EXPORT_MAX_ROWS bounds them.
+"""
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import orjson
+from granian.rsgi import ProtocolClosed
+
+from accounts.api.parsers import LinesParser
+from accounts.api.problems import MEDIA_TYPE, headers_for, problem
+from accounts.domain.errors import ErrorCode
+from bankes.wsgi import application as wsgi_application
+from ops.conf import get_settings
+
+THREADS = 16
+"""Of each process, for requests that have come."""
+HELD_BODY = 1024 * 1024
+"""Bytes; a longer body is a stream."""
+HELD_AT_ONCE = 64 * 1024 * 1024
+"""Bytes of bodies that are being received or worked on, in a process."""
+STREAMS = 4
+"""Long bodies at once in a process: each takes a thread for as long as it comes."""
+SEND_WITHIN = 60.0
+"""Seconds for the event loop to take a piece of an answer."""
+PIECE = 64 * 1024
+"""Bytes of an answer that go out together, at least."""
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+
+class Refusal(NamedTuple):
+    """An answer that is given before the application is asked."""
+
+    code: ErrorCode
+    detail: str
+
+
+class Front:
+    """An RSGI application (granian.readthedocs names its parts `scope` and `protocol`) around a WSGI one."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        self._held = 0
+        self._streams = 0
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        environ = environ_of(scope)
+        async with self._body(environ, protocol) as body:
+            if isinstance(body, Refusal):
+                _refuse(protocol, body)
+                return
+            environ["wsgi.input"] = body
+            loop = asyncio.get_running_loop()
+            answer = Answer(protocol, loop)
+            await loop.run_in_executor(self._threads, answer.give, self._application, environ)
+
+    @asynccontextmanager
+    async def _body(self, environ: Environ, protocol: Any) -> AsyncIterator[Any]:
+        length, patience = _length(environ), get_settings().body_read_timeout
+        if length == 0:
+            yield io.BytesIO()
+        elif length > HELD_BODY or environ.get("CONTENT_TYPE", "").startswith(LinesParser.media_type):
+            if self._streams >= STREAMS:
+                yield Refusal(ErrorCode.OVERLOADED, "Other long bodies are being received. Nothing was done.")
+                return
+            self._streams += 1
+            try:
+                yield Stream(protocol, length, patience)
+            finally:
+                self._streams -= 1
+        elif self._held + length > HELD_AT_ONCE:
+            yield Refusal(ErrorCode.OVERLOADED, "Too many bodies are being received. Nothing was done.")
+        else:
+            self._held += length
+            try:
+                yield await _received(protocol, patience)
+            finally:
+                self._held -= length
+
+
+def environ_of(scope: Any) -> Environ:
+    """A request as PEP 3333 wants it, but for its body."""
+    address, _, _ = scope.client.rpartition(":")
+    host, _, port = scope.server.rpartition(":")
+    environ = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": address,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        if "_" in name:  # would pass for the header with a hyphen, which proxies set and clean
+            continue
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}" if key in environ else value
+    if scope.authority and "HTTP_HOST" not in environ:
+        environ["HTTP_HOST"] = scope.authority
+    return environ
+
+
+def _length(environ: Environ) -> int:
+    """That of the body; 0 where none is told, as a body of unknown length is read by nobody."""
+    text = environ.get("CONTENT_LENGTH", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def _received(protocol: Any, patience: float) -> io.BytesIO | Refusal:
+    try:
+        async with asyncio.timeout(patience):
+            return io.BytesIO(await protocol())
+    except TimeoutError:
+        return Refusal(ErrorCode.MALFORMED_REQUEST, f"The body did not come within {patience} s. Nothing was done.")
+    except ProtocolClosed:
+        return Refusal(ErrorCode.MALFORMED_REQUEST, "The connection broke before the end of the body.")
+
+
+def _refuse(protocol: Any, refusal: Refusal) -> None:
+    body = problem(refusal.code, refusal.detail)
+    lines = [("content-type", MEDIA_TYPE), ("connection", "close"), *headers_for(refusal.code).items()]
+    protocol.response_bytes(body["status"], lines, orjson.dumps(body))
+
+
+class Stream(io.RawIOBase):
+    """A body that is read while it comes, from a thread; the `wsgi.input` of PEP 3333.
+
+    Reading raises TimeoutError where the next piece did not come within `patience` seconds, and ConnectionError where
+    the body ends too early; both say so, and what came before was read.
+    """
+
+    def __init__(self, protocol: Any, length: int, patience: float) -> None:
+        self._pieces = protocol.__aiter__()
+        self._loop = asyncio.get_running_loop()
+        self._missing = length
+        self._patience = patience
+        self._rest = b""
+        self._broken: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """As many bytes as are asked for; fewer at the end, or where the rest does not come."""
+        wanted = size if size >= 0 else len(self._rest) + self._missing
+        pieces, got = [self._rest], len(self._rest)
+        while got < wanted and self._missing and self._broken is None:
+            try:
+                piece = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+            except OSError as error:
+                self._broken = error
+            else:
+                pieces.append(piece)
+                got += len(piece)
+        if self._broken is not None and not got:
+            raise self._broken
+        came = b"".join(pieces)
+        self._rest = came[wanted:]
+        return came[:wanted]
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._patience):
+                piece = bytes(await anext(self._pieces))
+        except TimeoutError:
+            raise TimeoutError(f"Nothing came for {self._patience} s.") from None
+        except (StopAsyncIteration, ProtocolClosed):
+            piece = b""
+        if not piece:
+            raise ConnectionError("The connection broke before the end of the body.")
+        self._missing -= len(piece)
+        return piece
+
+
+class Answer:
+    """What the application answers to one request, and how it goes out."""
+
+    def __init__(self, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._protocol = protocol
+        self._loop = loop
+        self._status = 500
+        self._headers: Headers = []
+
+    def give(self, application: Callable[..., Iterable[bytes]], environ: Environ) -> None:
+        """Asks the application, in a thread, and sends what it answers."""
+        chunks = application(environ, self._start)
+        try:
+            pieces = _joined(chunks)
+            first, second = next(pieces, b""), next(pieces, None)
+            if second is None:
+                self._protocol.response_bytes(self._status, self._headers, first)
+                return
+            transport = self._protocol.response_stream(self._status, self._headers)
+            for piece in (first, second):
+                self._send(transport, piece)
+            for piece in pieces:
+                self._send(transport, piece)
+        finally:
+            getattr(chunks, "close", lambda: None)()
+
+    def _start(self, status: str, headers: Headers, exc_info: object = None) -> Callable[[bytes], None]:
+        self._status, self._headers = int(status[:3]), headers
+        return _write
+
+    def _send(self, transport: Any, piece: bytes) -> None:
+        async def send() -> None:
+            async with asyncio.timeout(SEND_WITHIN):
+                await transport.send_bytes(piece)
+
+        asyncio.run_coroutine_threadsafe(send(), self._loop).result()
+
+
+def _write(_: bytes) -> None:
+    raise NotImplementedError("the callable of start_response is for applications older than WSGI's iterables")
+
+
+def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, in pieces worth sending."""
+    waiting: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+application = Front(wsgi_application)
