@@ -1,4 +1,5 @@
-"""What Granian's event loop calls: requests are received here, and go to a thread when they have come whole.
+"""What Granian's event loop calls: requests are received here, and those that the fast lane does not answer go to a
+thread when they have come whole.
 
 So a sender that is slow or falls silent holds no thread. (Behind Granian's own WSGI a handful of silent senders held
 all sixteen, and a read that was given up stopped its process for as long as that sender stayed.) Bodies up to
@@ -19,10 +20,12 @@ from typing import Any, NamedTuple
 import orjson
 from granian.rsgi import ProtocolClosed
 
+from bankes.wsgi import application as wsgi_application  # isort: skip - sets Django up, for what follows
+
+from accounts.api.fastlane import FastLane
 from accounts.api.parsers import LinesParser
 from accounts.api.problems import MEDIA_TYPE, headers_for, problem
 from accounts.domain.errors import ErrorCode
-from bankes.wsgi import application as wsgi_application
 from ops.conf import get_settings
 
 THREADS = 16
@@ -52,9 +55,10 @@ class Refusal(NamedTuple):
 class Front:
     """An RSGI application (granian.readthedocs names its parts `scope` and `protocol`) around a WSGI one."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]], *, fast_lane: bool) -> None:
         self._application = application
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        self._lane = FastLane(self._threads) if fast_lane else None
         self._held = 0
         self._streams = 0
 
@@ -65,6 +69,9 @@ class Front:
                 _refuse(protocol, body)
                 return
             environ["wsgi.input"] = body
+            if self._lane is not None and (told := await self._lane.answer(environ)) is not None:
+                protocol.response_bytes(*told)
+                return
             loop = asyncio.get_running_loop()
             answer = Answer(protocol, loop)
             await loop.run_in_executor(self._threads, answer.give, self._application, environ)
@@ -253,4 +260,4 @@ def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-application = Front(wsgi_application)
+application = Front(wsgi_application, fast_lane=get_settings().fast_lane)

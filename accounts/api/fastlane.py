@@ -1,8 +1,8 @@
 """The fast lane: the hottest requests, answered in front of Django.
 
-It stands where the WSGI server calls. Of a deposit, withdrawal, transfer or balance whose request is in order it
-takes the same steps as the ordinary route, through the same functions: the ids of the request, the key and its
-scopes, the body as the command's own class builds it, the executor, the problem catalogue. What is out of the
+It stands on the web server's event loop (`bankes.rsgi`). Of a deposit, withdrawal, transfer or balance whose request
+is in order it takes the same steps as the ordinary route, through the same functions: the ids of the request, the key
+and its scopes, the body as the command's own class builds it, the executor, the problem catalogue. What is out of the
 ordinary (a header that says more, a body that is not plainly right, a key that is not good) it does not judge: the
 request goes on to Django, untouched, and the one implementation of that rule answers. So the lane can be left out
 (FAST_LANE=false) and nothing but the speed changes; the API's tests run through both.
@@ -11,12 +11,15 @@ What it leaves out: the log line of a request that went well. Its request id, ca
 the event; refusals and failures are logged.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
@@ -44,17 +47,17 @@ from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem, probl
 from accounts.api.representations import balance_now, command_result
 from accounts.api.scopes import ACCOUNTS_READ
 from accounts.domain.errors import ErrorCode, Refusal
-from accounts.services import Envelope, execute_one, idempotency_key
+from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, execute_one, idempotency_key
 from ops import tracing
 from ops.access.address import client_address
-from ops.access.keys import InvalidKey, check_token
+from ops.access.keys import InvalidKey, check_token, trusted_key
 from ops.access.policy import HeadersMiddleware
 from ops.access.trace import request_id, settle, traceparent
+from ops.conf import get_settings
 from ops.models import ApiKey
 
 Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+T = TypeVar("T")
 
 LONGEST_BODY = 4096
 """Bytes; a command is some hundred."""
@@ -73,6 +76,14 @@ BODIES: dict[str, bodies.CommandBody] = {
 
 class Answer(NamedTuple):
     status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Told(NamedTuple):
+    """What an answer says, before the headers that every answer has."""
+
+    status: int
     body: bytes
     headers: dict[str, str]
     media_type: str = "application/json"
@@ -83,94 +94,121 @@ class NotPlain(Exception):
 
 
 class FastLane:
-    """A WSGI application in front of another."""
+    """Answers on an event loop, which it never keeps waiting: what asks the database goes to `threads`, and commands
+    to the line of `accounts.services`."""
 
-    def __init__(self, ordinary: Application) -> None:
-        self._ordinary = ordinary
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    async def answer(self, environ: Environ) -> Answer | None:
+        """The answer to a request (PEP 3333); None where it is for the ordinary route: then nothing was done but
+        reading, and `environ` is as it was."""
         route = _PATH.fullmatch(environ["PATH_INFO"])
+        if route is None:
+            return None
         try:
-            answer, common = _answer(environ, UUID(route[1]), route[2]) if route else (None, ())
+            return await self._answer(environ, UUID(route[1]), route[2])
         except NotPlain:
-            answer, common = None, ()
-        if answer is None:
-            return self._ordinary(environ, start_response)
-        lines = [
-            ("Content-Type", answer.media_type),
-            *answer.headers.items(),
+            return None
+
+    async def _answer(self, environ: Environ, account_id: UUID, name: str) -> Answer:
+        began = time.perf_counter()
+        method = "GET" if name == "balance" else "POST"
+        if environ["REQUEST_METHOD"] != method or environ.get("QUERY_STRING") or "HTTP_TRANSFER_ENCODING" in environ:
+            raise NotPlain
+        if environ.get("HTTP_ACCEPT", "") not in _TAKES_JSON or not _is_our_host(environ.get("HTTP_HOST", "")):
+            raise NotPlain
+        common = _common_headers(environ["wsgi.url_scheme"], environ.get("HTTP_X_FORWARDED_PROTO"))
+        settle(environ)
+        request = HttpRequest.__new__(HttpRequest)  # what it is asked for here is set below: it is not to be parsed
+        request.META, request.path, request.method = environ, environ["PATH_INFO"], method
+        try:
+            with tracing.span(f"{method} fast lane", parent=traceparent(request)):
+                if name == "balance":
+                    told = await self._balance(environ, account_id)
+                else:
+                    told = await self._execute(request, account_id, BODIES[name])
+        except NotPlain:
+            raise
+        except Exception as error:
+            told = _failure(request, error)
+        _count(method, name, told.status, time.perf_counter() - began)
+        headers = [
+            ("Content-Type", told.media_type),
+            *told.headers.items(),
+            ("Allow", ALLOWED[method]),
             *common,
             ("X-Request-ID", environ["HTTP_X_REQUEST_ID"]),
-            ("Content-Length", str(len(answer.body))),
+            ("Content-Length", str(len(told.body))),
         ]
-        start_response(f"{answer.status} {REASONS.get(answer.status, 'Unknown')}", lines)
-        return [answer.body]
+        return Answer(told.status, headers, told.body)
+
+    async def _balance(self, environ: Environ, account_id: UUID) -> Told:
+        key = await self._key_with(ACCOUNTS_READ, environ)
+        account = await self._in_thread(selectors.account, account_id, key.client.custodian)
+        return Told(200, orjson.dumps(balance_now(account, timezone.now())), {})
+
+    async def _execute(self, request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Told:
+        key = await self._key_with(body.scope, request.META)
+        envelope = _envelope(request, account_id, body, key)
+        if get_settings().coalesce_commands:
+            executed = await _executed(envelope)
+        else:
+            executed = await self._in_thread(execute_one, envelope)
+        return Told(200, orjson.dumps(command_result(executed.result)), answer_headers(executed))
+
+    async def _key_with(self, scope: str, environ: Environ) -> ApiKey:
+        scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotPlain
+        try:
+            key = trusted_key(token.strip())
+            if key is None:
+                key = await self._in_thread(check_token, token.strip())
+        except InvalidKey:
+            raise NotPlain from None
+        if scope not in key.scopes:
+            raise NotPlain
+        return key
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        def run() -> T:
+            try:
+                return call(*arguments)
+            finally:
+                close_old_connections()  # to the pool, as at the end of each of Django's requests
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
 
 ALLOWED = {"GET": "GET, HEAD", "POST": "POST"}
 """What the ordinary route says of these routes in its answers."""
-REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 412: "Precondition Failed",
-           422: "Unprocessable Entity", 500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
 
 
-def _answer(environ: Environ, account_id: UUID, name: str) -> tuple[Answer, Iterable[tuple[str, str]]]:
-    """The answer, and the headers that every answer has.
+async def _executed(envelope: Envelope) -> Executed:
+    """As `execute_one`."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Executed] = loop.create_future()
 
-    Raises:
-        NotPlain: nothing was done but reading, and `environ` is as it was.
-    """
-    began = time.perf_counter()
-    method = "GET" if name == "balance" else "POST"
-    if environ["REQUEST_METHOD"] != method or environ.get("QUERY_STRING") or "HTTP_TRANSFER_ENCODING" in environ:
-        raise NotPlain
-    if environ.get("HTTP_ACCEPT", "") not in _TAKES_JSON or not _is_our_host(environ.get("HTTP_HOST", "")):
-        raise NotPlain
-    common = _common_headers(environ["wsgi.url_scheme"], environ.get("HTTP_X_FORWARDED_PROTO"))
-    settle(environ)
-    request = HttpRequest.__new__(HttpRequest)  # what it is asked for here is set below: its parsers are not needed
-    request.META, request.path, request.method = environ, environ["PATH_INFO"], method
-    try:
-        with tracing.span(f"{method} fast lane", parent=traceparent(request)):
-            answer = (
-                _balance(environ, account_id) if name == "balance" else _execute(request, account_id, BODIES[name])
-            )
-    except NotPlain:
-        raise
-    except Exception as error:
-        answer = _failure(request, error)
-    finally:
-        close_old_connections()  # to the pool, as at the end of each of Django's requests
-    _count(method, name, answer.status, time.perf_counter() - began)
-    return answer, (("Allow", ALLOWED[method]), *common)
+    def done(became: Outcome | BaseException) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(_tell, outcome, became)
+
+    begin_one(envelope, done)
+    return await outcome
 
 
-def _key_with(scope: str, environ: Environ) -> ApiKey:
-    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise NotPlain
-    try:
-        key = check_token(token.strip())
-    except InvalidKey:
-        raise NotPlain from None
-    if scope not in key.scopes:
-        raise NotPlain
-    return key
+def _tell(waiting: "asyncio.Future[Executed]", became: Outcome | BaseException) -> None:
+    if waiting.done():  # the caller has left
+        return
+    if isinstance(became, Executed):
+        waiting.set_result(became)
+    else:
+        waiting.set_exception(became.as_error() if isinstance(became, Refused) else became)
 
 
-def _balance(environ: Environ, account_id: UUID) -> Answer:
-    key = _key_with(ACCOUNTS_READ, environ)
-    account = selectors.account(account_id, key.client.custodian)
-    return Answer(200, orjson.dumps(balance_now(account, timezone.now())), {})
-
-
-def _execute(request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Answer:
-    executed = execute_one(_envelope(request, account_id, body))
-    return Answer(200, orjson.dumps(command_result(executed.result)), answer_headers(executed))
-
-
-def _envelope(request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Envelope:
+def _envelope(request: HttpRequest, account_id: UUID, body: bodies.CommandBody, key: ApiKey) -> Envelope:
     meta = request.META
-    key = _key_with(body.scope, meta)
     data = _plain_body(meta, body)
     try:
         idempotency = usable_key(meta.get("HTTP_IDEMPOTENCY_KEY", ""))
@@ -206,14 +244,14 @@ def _plain_body(environ: Environ, body: bodies.CommandBody) -> dict[str, Any]:
     return fields
 
 
-def _failure(request: HttpRequest, error: Exception) -> Answer:
+def _failure(request: HttpRequest, error: Exception) -> Told:
     body = problem_for(error)
     _log_failure(request, error, foreseen=body is not None)
     if body is None:
         detail = "The bank has logged what went wrong under this request id."
         body = problem(ErrorCode.INTERNAL_ERROR, detail)
     code = ErrorCode(body["code"])
-    return Answer(KINDS[code].status, orjson.dumps(body | about(request)), headers_for(code), MEDIA_TYPE)
+    return Told(KINDS[code].status, orjson.dumps(body | about(request)), headers_for(code), MEDIA_TYPE)
 
 
 def _log_failure(request: HttpRequest, error: Exception, *, foreseen: bool) -> None:

@@ -1,6 +1,16 @@
 """Writes: everything that changes an account goes through `execute`."""
 
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused, idempotency_key
-from accounts.services.executor import execute, execute_one, would_execute
+from accounts.services.executor import begin_one, execute, execute_one, would_execute
 
-__all__ = ["Envelope", "Executed", "Outcome", "Refused", "execute", "execute_one", "idempotency_key", "would_execute"]
+__all__ = [
+    "Envelope",
+    "Executed",
+    "Outcome",
+    "Refused",
+    "begin_one",
+    "execute",
+    "execute_one",
+    "idempotency_key",
+    "would_execute",
+]

@@ -1,9 +1,9 @@
-"""Single commands that arrive together are executed together: group commit, in the callers' own threads.
+"""Single commands that arrive together are executed together: group commit.
 
-While a batch is on its way through the database, the commands that arrive wait; when it is done, one of the waiting
-callers takes all of them as the next batch. So nothing is held back when nothing is in hand, batches grow with the
-load by themselves, and there is no thread of its own that could die or stall: the idea is that of flat combining
-(Hendler and others, 2010).
+While a batch is on its way through the database, the commands that arrive wait; when it is done, the first of them
+leads all of them as the next batch. So nothing is held back when nothing is in hand, and batches grow with the load
+by themselves: the idea is that of flat combining (Hendler and others, 2010). A caller that waits in a thread leads in
+that thread; a batch that is led by one who does not wait (an event loop's) runs in the line's own.
 
 One command cannot hurt the others. A batch of several waits for locks only briefly; when it fails as a whole, its
 halves are run by callers of theirs beside the line, where nobody else waits for them, down to the single command that
@@ -12,8 +12,12 @@ many operations) or what happened is not known, every caller of the batch is tol
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import close_old_connections
 
 from accounts.services.envelope import Envelope, Outcome
 from eventstore.errors import LockTimeout, OutcomeUnknown, StoreBusy
@@ -24,14 +28,20 @@ MOST = 256
 PATIENCE_MS = 100
 """How long a batch of several waits for one lock."""
 
+BESIDE = 15
+"""Threads for what waits beside the line, of those who do not wait themselves."""
+TOO_LATE = "its turn to be executed did not come in time"
+
 Run = Callable[[Sequence[Envelope], int | None], list[Outcome]]
 """Executes envelopes as one batch, waiting for a lock at most so many milliseconds (None: LOCK_TIMEOUT_MS)."""
+Done = Callable[[Outcome | BaseException], None]
+"""What became of a command."""
 
 
 class _Turn:
-    """One caller's place: it waits until it is settled, or is given a group to run."""
+    """One command's place in line, and what becomes of it."""
 
-    __slots__ = ("_woken", "envelope", "error", "group", "in_line", "outcome")
+    __slots__ = ("envelope", "error", "group", "in_line", "outcome")
 
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
@@ -39,18 +49,68 @@ class _Turn:
         self.error: BaseException | None = None
         self.group: list[_Turn] = []
         self.in_line = False
-        self._woken = threading.Lock()
-        self._woken.acquire()
 
     @property
     def settled(self) -> bool:
         return self.outcome is not None or self.error is not None
 
+    def lead(self) -> None:
+        """It was given a group to run."""
+        raise NotImplementedError
+
+    def tell(self) -> None:
+        """It is settled."""
+        raise NotImplementedError
+
+    def is_late(self, now: float) -> bool:
+        raise NotImplementedError
+
+
+class _Caller(_Turn):
+    """Waits in a thread, which runs what it is given."""
+
+    __slots__ = ("_thread", "_woken")
+
+    def __init__(self, envelope: Envelope) -> None:
+        super().__init__(envelope)
+        self._thread = threading.get_ident()
+        self._woken = threading.Lock()
+        self._woken.acquire()
+
     def wait(self, seconds: float) -> bool:
         return self._woken.acquire(timeout=seconds)
 
-    def wake(self) -> None:
-        self._woken.release()
+    def lead(self) -> None:
+        if threading.get_ident() != self._thread:
+            self._woken.release()
+
+    tell = lead
+
+    def is_late(self, now: float) -> bool:
+        return False  # it leaves the line by itself
+
+
+class _Promise(_Turn):
+    """Waits in no thread: whoever sent it is called when it is settled."""
+
+    __slots__ = ("_done", "_run", "_until")
+
+    def __init__(self, envelope: Envelope, done: Done, run: "Callable[[_Promise], None]", until: float) -> None:
+        super().__init__(envelope)
+        self._done = done
+        self._run = run
+        self._until = until
+
+    def lead(self) -> None:
+        self._run(self)
+
+    def tell(self) -> None:
+        became = self.outcome or self.error
+        assert became is not None
+        self._done(became)
+
+    def is_late(self, now: float) -> bool:
+        return now > self._until
 
 
 class Coalescer:
@@ -61,6 +121,8 @@ class Coalescer:
         self._lock = threading.Lock()
         self._waiting: deque[_Turn] = deque()
         self._busy = False
+        self._first = ThreadPoolExecutor(1, thread_name_prefix="line")
+        self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside-line")
 
     def execute(self, envelope: Envelope) -> Outcome:
         """The outcome of this command, executed with whatever waits beside it.
@@ -69,12 +131,8 @@ class Coalescer:
             StoreBusy: also when its turn did not come within BATCH_PROCESSING_TIMEOUT; nothing happened.
             And what `executor.execute` raises.
         """
-        turn = _Turn(envelope)
-        with self._lock:
-            if self._busy:
-                self._waiting.append(turn)
-            else:
-                self._busy, turn.in_line, turn.group = True, True, [turn]
+        turn = _Caller(envelope)
+        self._join(turn)
         while not turn.settled:
             if turn.group:
                 self._run(turn)
@@ -85,14 +143,41 @@ class Coalescer:
             raise turn.error
         return turn.outcome
 
-    def _await(self, turn: _Turn) -> None:
+    def begin(self, envelope: Envelope, done: Done) -> None:
+        """As `execute`, but waits for nothing: `done` gets the outcome, or what would have been raised, once, from a
+        thread of the line."""
+        until = time.monotonic() + get_settings().batch_processing_timeout
+        turn = _Promise(envelope, done, self._start, until)
+        if self._join(turn):
+            turn.lead()
+
+    def _join(self, turn: _Turn) -> bool:
+        """Whether it leads the next batch at once."""
+        with self._lock:
+            if self._busy:
+                self._waiting.append(turn)
+                return False
+            self._busy, turn.in_line, turn.group = True, True, [turn]
+            return True
+
+    def _start(self, turn: _Promise) -> None:
+        """The batches of the line in one thread, those beside it in some others."""
+        (self._first if turn.in_line else self._beside).submit(self._run_and_let_go, turn)
+
+    def _run_and_let_go(self, turn: _Promise) -> None:
+        try:
+            self._run(turn)
+        finally:
+            close_old_connections()  # to the pool, as after each of Django's requests
+
+    def _await(self, turn: _Caller) -> None:
         longest = get_settings().batch_processing_timeout
         if turn.wait(longest):
             return
         with self._lock:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-                turn.error = StoreBusy("its turn to be executed did not come in time")
+                turn.error = StoreBusy(TOO_LATE)
                 return
         if not turn.wait(longest):  # the batch that it is in has the same time limit
             turn.error = OutcomeUnknown("the batch that the command went into gave no answer in time")
@@ -101,28 +186,40 @@ class Coalescer:
         group, leader.group = leader.group, []
         in_line, leader.in_line = leader.in_line, False
         if in_line:
-            with self._lock:
-                while self._waiting and len(group) < MOST:
-                    group.append(self._waiting.popleft())
-        alone = not in_line and len(group) == 1
+            group = self._gathered(group)
+        try:
+            if group:
+                self._run_group(group, alone=not in_line and len(group) == 1)
+        finally:
+            if in_line:
+                self._pass_on()
+
+    def _gathered(self, group: list[_Turn]) -> list[_Turn]:
+        with self._lock:
+            while self._waiting and len(group) < MOST:
+                group.append(self._waiting.popleft())
+        now = time.monotonic()
+        late = [turn for turn in group if turn.is_late(now)]
+        if late:
+            group = [turn for turn in group if turn not in late]
+            _settle(late, StoreBusy(TOO_LATE))
+        return group
+
+    def _run_group(self, group: list[_Turn], *, alone: bool) -> None:
         try:
             outcomes = self._run_batch([turn.envelope for turn in group], None if alone else PATIENCE_MS)
         except Exception as error:
             if alone or not _may_be_of_one(error):
-                _settle(group, leader, error)
+                _settle(group, error)
             else:
-                _halve(group, leader)
+                _halve(group)
         except BaseException:
-            _settle(group, leader, OutcomeUnknown("the process is being stopped"))
+            _settle(group, OutcomeUnknown("the process is being stopped"))
             raise
         else:
             for turn, outcome in zip(group, outcomes, strict=True):
                 turn.outcome = outcome
-                if turn is not leader:
-                    turn.wake()
-        finally:
-            if in_line:
-                self._pass_on()
+                turn.tell()
 
     def _pass_on(self) -> None:
         with self._lock:
@@ -131,7 +228,7 @@ class Coalescer:
                 return
             successor = self._waiting.popleft()
             successor.in_line, successor.group = True, [successor]
-        successor.wake()
+        successor.lead()
 
 
 def _may_be_of_one(error: Exception) -> bool:
@@ -139,21 +236,17 @@ def _may_be_of_one(error: Exception) -> bool:
     return isinstance(error, LockTimeout) or not isinstance(error, (StoreBusy, OutcomeUnknown))
 
 
-def _settle(group: list[_Turn], leader: _Turn, error: Exception) -> None:
-    """An exception is one thread's: each caller gets its own."""
+def _settle(group: Sequence[_Turn], error: Exception) -> None:
+    """An exception is one caller's: each gets its own."""
     for turn in group:
-        if turn is leader:
-            turn.error = error
-        else:
-            turn.error = type(error)(*error.args)
-            turn.error.__cause__ = error
-            turn.wake()
+        turn.error = type(error)(*error.args)
+        turn.error.__cause__ = error
+        turn.tell()
 
 
-def _halve(group: list[_Turn], leader: _Turn) -> None:
+def _halve(group: list[_Turn]) -> None:
     middle = (len(group) + 1) // 2
     for half in (group[:middle], group[middle:]):
         if half:
             half[0].group = half
-            if half[0] is not leader:
-                half[0].wake()
+            half[0].lead()

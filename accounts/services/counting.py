@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter
 
-from accounts.services.envelope import Envelope, Outcome, Refused
+from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from eventstore.errors import OutcomeUnknown, StoreBusy
 
 COMMANDS = Counter(
@@ -21,25 +21,24 @@ def counting(envelopes: Sequence[Envelope]) -> Iterator[list[Outcome]]:
     outcomes: list[Outcome] = []
     try:
         yield outcomes
-    except StoreBusy:
-        _count_all(envelopes, "busy")
-        raise
-    except OutcomeUnknown:
-        _count_all(envelopes, "unknown")
-        raise
-    except Exception:
-        _count_all(envelopes, "failed")
+    except Exception as error:
+        for envelope in envelopes:
+            count(envelope, error)
         raise
     for envelope, outcome in zip(envelopes, outcomes, strict=True):
-        COMMANDS.labels(type(envelope.command).__name__, _told(outcome)).inc()
+        count(envelope, outcome)
 
 
-def _told(outcome: Outcome) -> str:
-    if isinstance(outcome, Refused):
+def count(envelope: Envelope, became: Outcome | BaseException) -> None:
+    """Counts one command."""
+    COMMANDS.labels(type(envelope.command).__name__, _told(became)).inc()
+
+
+def _told(became: Outcome | BaseException) -> str:
+    if isinstance(became, Executed):
+        return "replayed" if became.replayed else "executed"
+    if isinstance(became, Refused):
         return "refused"
-    return "replayed" if outcome.replayed else "executed"
-
-
-def _count_all(envelopes: Sequence[Envelope], outcome: str) -> None:
-    for envelope in envelopes:
-        COMMANDS.labels(type(envelope.command).__name__, outcome).inc()
+    if isinstance(became, StoreBusy):
+        return "busy"
+    return "unknown" if isinstance(became, OutcomeUnknown) else "failed"

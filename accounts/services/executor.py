@@ -21,8 +21,8 @@ from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import Posting, to_data
 from accounts.domain.journal import imbalances, journal_lines
 from accounts.services import inline
-from accounts.services.coalescing import Coalescer
-from accounts.services.counting import counting
+from accounts.services.coalescing import Coalescer, Done
+from accounts.services.counting import count, counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
 from eventstore.appending import Append, CommandStamp
@@ -110,6 +110,17 @@ def execute_one(envelope: Envelope) -> Executed:
     if isinstance(outcome, Refused):
         raise outcome.as_error()
     return outcome
+
+
+def begin_one(envelope: Envelope, done: Done) -> None:
+    """As `execute_one` with COALESCE_COMMANDS, for event loops: it waits for nothing, and `done` gets the outcome, or
+    what would have been raised, from another thread."""
+
+    def counted(became: Outcome | BaseException) -> None:
+        count(envelope, became)
+        done(became)
+
+    _together.begin(envelope, counted)
 
 
 def would_execute(envelope: Envelope) -> Executed:

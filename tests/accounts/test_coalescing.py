@@ -1,6 +1,7 @@
 """Commands that arrive together are one batch, and none of them can hurt the others."""
 
 import os
+import queue
 import random
 import threading
 import time
@@ -15,7 +16,7 @@ from django.db import connections
 
 from accounts.domain.commands import Deposit, Transfer
 from accounts.domain.errors import Refusal
-from accounts.services import Envelope, Executed, Outcome, Refused, coalescing, execute_one, executor
+from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, coalescing, execute_one, executor
 from accounts.services.coalescing import Coalescer
 from accounts.verification import verify
 from eventstore.errors import BrokenHistory, LockTimeout, OutcomeUnknown, StoreBusy
@@ -243,3 +244,84 @@ def test_a_hot_account_takes_commands_from_many_callers_without_a_conflict(
     assert all(isinstance(outcome, Executed) for outcome in outcomes)
     versions = Event.objects.filter(aggregate_id=hot).order_by("version").values_list("version", flat=True)
     assert list(versions) == list(range(1, begun_at + 201))
+
+
+def test_callers_who_do_not_wait_share_batches_with_those_who_do(
+    bank: Bank, crowd: ThreadPoolExecutor, batches: list[int]
+) -> None:
+    account_id = bank.open()
+    batches.clear()
+    told: queue.Queue[Any] = queue.Queue()
+    envelopes = [bank.envelope(Deposit(account_id, bank.money("0.01"))) for _ in range(200)]
+    waited = [crowd.submit(send, envelope) for envelope in envelopes[:100]]
+    for envelope in envelopes[100:]:
+        begin_one(envelope, told.put)
+
+    outcomes = [each.result(timeout=10) for each in waited] + [told.get(timeout=10) for _ in range(100)]
+
+    assert all(isinstance(outcome, Executed) for outcome in outcomes), outcomes
+    assert len({outcome.transaction_id for outcome in outcomes}) == 200
+    assert told.empty()
+    assert sum(batches) == 200
+    assert max(batches) > 1
+    assert bank.balance(account_id) == 200
+
+
+def test_a_blocked_account_holds_up_its_own_commands_only_also_of_those_who_do_not_wait(
+    bank: Bank, stranger: psycopg.Connection
+) -> None:
+    blocked, others = bank.open(), [bank.open() for _ in range(15)]
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+    held: queue.Queue[Any] = queue.Queue()
+    free: queue.Queue[Any] = queue.Queue()
+    for account_id in (*others[:7], blocked, *others[7:]):
+        begin_one(
+            bank.envelope(Deposit(account_id, bank.money("1.00"))), held.put if account_id == blocked else free.put
+        )
+
+    assert all(isinstance(free.get(timeout=2.5), Executed) for _ in others)
+    assert held.empty()
+    stranger.rollback()
+    assert isinstance(held.get(timeout=10), Executed)
+
+
+def test_of_those_who_do_not_wait_each_is_told_once_what_went_wrong() -> None:
+    told: queue.Queue[tuple[int, Any]] = queue.Queue()
+    first = threading.Event()
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        first.wait(10)
+        if 7 in some:
+            raise BrokenHistory("broken")
+        return [f"did {each}" for each in some]
+
+    line = Coalescer(run)
+    for number in range(16):
+        line.begin(number, lambda became, number=number: told.put((number, became)))  # type: ignore[arg-type, misc]
+    first.set()
+    found = dict(told.get(timeout=10) for _ in range(16))
+    time.sleep(0.05)
+
+    assert told.empty()
+    assert isinstance(found.pop(7), BrokenHistory)
+    assert found == {number: f"did {number}" for number in range(16) if number != 7}
+
+
+def test_of_those_who_do_not_wait_whose_turn_comes_too_late_nothing_is_done() -> None:
+    told: queue.Queue[Any] = queue.Queue()
+    ran: list[Any] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        ran.extend(some)
+        time.sleep(1.2)
+        return [f"did {each}" for each in some]
+
+    line = Coalescer(run)
+    with configured(batch_processing_timeout=1):
+        line.begin("slow", told.put)  # type: ignore[arg-type]
+        line.begin("late", told.put)  # type: ignore[arg-type]
+        assert told.get(timeout=10) == "did slow"
+        assert isinstance(told.get(timeout=10), StoreBusy)
+    line.begin("next", told.put)  # type: ignore[arg-type]
+    assert told.get(timeout=10) == "did next"
+    assert ran == ["slow", "next"]

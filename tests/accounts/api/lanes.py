@@ -1,5 +1,7 @@
 """Requests of the test client through the fast lane, as the web server would send them."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
@@ -17,24 +19,14 @@ class Lane(ClientHandler):
         self.taken = 0
 
     def __call__(self, environ: dict[str, Any]) -> Any:
-        passed_on: list[Any] = []
-
-        def ordinary(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-            passed_on.append(super(Lane, self).__call__(environ))
-            return []
-
-        told: dict[str, Any] = {}
-
-        def start_response(status: str, headers: list[tuple[str, str]]) -> None:
-            told["status"], told["headers"] = int(status.split()[0]), headers
-
-        body = b"".join(FastLane(ordinary)(environ, start_response))
-        if passed_on:
-            return passed_on[0]
+        with ThreadPoolExecutor(1) as threads:
+            answer = asyncio.run(FastLane(threads).answer(environ))
+        if answer is None:
+            return super().__call__(environ)
         self.taken += 1
-        response = HttpResponse(body, status=told["status"])
+        response = HttpResponse(answer.body, status=answer.status)
         del response.headers["Content-Type"]
-        for name, value in told["headers"]:
+        for name, value in answer.headers:
             assert name not in response.headers, f"{name} is there twice"
             response.headers[name] = value
         response.wsgi_request = WSGIRequest(environ)  # type: ignore[attr-defined]

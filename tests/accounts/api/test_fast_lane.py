@@ -154,7 +154,12 @@ def test_a_key_revoked_by_another_process_is_refused_after_api_key_trust(
 def test_it_keeps_no_connection(api: Caller, fast: Caller) -> None:
     account_id = api.open()
     fast.post(f"/accounts/{account_id}/deposits", BODY)
-    assert connections["default"].connection is None
+    fast.get(f"/accounts/{account_id}/balance")
+    connections.close_all()
+    pool, deadline = connections["default"].pool, time.monotonic() + 2
+    while (stats := pool.get_stats())["pool_available"] < stats["pool_size"]:
+        assert time.monotonic() < deadline, stats
+        time.sleep(0.01)
 
 
 def test_a_failure_that_nobody_foresaw_is_a_500_and_tells_nothing_of_the_inside(
@@ -162,10 +167,10 @@ def test_a_failure_that_nobody_foresaw_is_a_500_and_tells_nothing_of_the_inside(
 ) -> None:
     account_id = api.open()
 
-    def broken(envelope: object) -> None:
+    def broken(envelope: object, done: object) -> None:
         raise KeyError("the inside")
 
-    monkeypatch.setattr("accounts.api.fastlane.execute_one", broken)
+    monkeypatch.setattr("accounts.api.fastlane.begin_one", broken)
     answer = fast.post(f"/accounts/{account_id}/deposits", BODY)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "inside" not in answer.content.decode()
