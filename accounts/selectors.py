@@ -39,7 +39,15 @@ def account(account_id: UUID, custodian: str | None, *, at_least: int | None = N
     Raises:
         Refusal: `account_not_found`.
     """
-    found = cache.account(account_id, at_least=at_least)
+    return visible(cache.account(account_id, at_least=at_least), account_id, custodian)
+
+
+def visible(found: AccountView | None, account_id: UUID, custodian: str | None) -> AccountView:
+    """What was found of an account, for somebody who may see those of `custodian` only (None: all).
+
+    Raises:
+        Refusal: `account_not_found`.
+    """
     if found is None or custodian not in (None, found.custodian):
         raise Refusal(ErrorCode.ACCOUNT_NOT_FOUND, f"There is no account {account_id}.")
     return found

@@ -47,6 +47,7 @@ from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem, probl
 from accounts.api.representations import balance_now, command_result
 from accounts.api.scopes import ACCOUNTS_READ
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.reading import begin_account
 from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, execute_one, idempotency_key
 from ops import tracing
 from ops.access.address import client_address
@@ -145,7 +146,8 @@ class FastLane:
 
     async def _balance(self, environ: Environ, account_id: UUID) -> Told:
         key = await self._key_with(ACCOUNTS_READ, environ)
-        account = await self._in_thread(selectors.account, account_id, key.client.custodian)
+        found = await _settled(begin_account, account_id)
+        account = selectors.visible(found, account_id, key.client.custodian)
         return Told(200, orjson.dumps(balance_now(account, timezone.now())), {})
 
     async def _execute(self, request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Told:
@@ -187,24 +189,32 @@ ALLOWED = {"GET": "GET, HEAD", "POST": "POST"}
 
 async def _executed(envelope: Envelope) -> Executed:
     """As `execute_one`."""
+    became: Outcome = await _settled(begin_one, envelope)
+    if isinstance(became, Refused):
+        raise became.as_error()
+    return became
+
+
+async def _settled(begin: Callable[[Any, Callable[[Any], None]], None], what: Any) -> Any:
+    """What `begin` tells of `what`, from another thread; an error is raised."""
     loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[Executed] = loop.create_future()
+    waiting: asyncio.Future[Any] = loop.create_future()
 
-    def done(became: Outcome | BaseException) -> None:
+    def done(became: Any) -> None:
         with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
-            loop.call_soon_threadsafe(_tell, outcome, became)
+            loop.call_soon_threadsafe(_tell, waiting, became)
 
-    begin_one(envelope, done)
-    return await outcome
+    begin(what, done)
+    return await waiting
 
 
-def _tell(waiting: "asyncio.Future[Executed]", became: Outcome | BaseException) -> None:
+def _tell(waiting: "asyncio.Future[Any]", became: Any) -> None:
     if waiting.done():  # the caller has left
         return
-    if isinstance(became, Executed):
-        waiting.set_result(became)
+    if isinstance(became, BaseException):
+        waiting.set_exception(became)
     else:
-        waiting.set_exception(became.as_error() if isinstance(became, Refused) else became)
+        waiting.set_result(became)
 
 
 def _envelope(request: HttpRequest, account_id: UUID, body: bodies.CommandBody, key: ApiKey) -> Envelope:

@@ -1,7 +1,7 @@
 """The two tiers and the source of truth, put together. The argument for its correctness is in `ops.cache`."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,9 @@ T = TypeVar("T")
 Load = Callable[[str, Document[T] | None], Document[T] | None]
 """load(key, known): the document at its version now, `known` itself if that is still the one, None if there is none.
 It reads committed data only, from the one place that decides, after it was called."""
+
+LoadMany = Callable[[Mapping[str, Document[T] | None]], dict[str, Document[T]]]
+"""As `Load`, of several keys in one question, each with what is known of it; those that there are."""
 
 TRUSTED_FOR = 1.0
 """Seconds for which a document in memory may answer `get_at_least` without another look at anything."""
@@ -41,6 +44,7 @@ class TieredCache(Generic[T]):
         name: str,
         *,
         load: Load[T],
+        load_many: LoadMany[T],
         shared: SharedCache[T],
         max_size: int,
         shards: int,
@@ -52,6 +56,7 @@ class TieredCache(Generic[T]):
         self.shared = shared
         self.tally = Tally(name, "l1")
         self._load = load
+        self._load_many = load_many
         self._clock = clock
         self._local: LocalCache[_Held[T]] = LocalCache(max_size=max_size, shards=shards, ttl=ttl, tally=self.tally)
         self._absent: LocalCache[bool] = LocalCache(max_size=ABSENT_MOST, shards=1, ttl=ABSENT_FOR)
@@ -64,6 +69,15 @@ class TieredCache(Generic[T]):
         fills it, which would cost more than the lookup. Raises what the source raises.
         """
         return self._flights.run(key, lambda: self._confirm(key))
+
+    def get_many(self, keys: Collection[str]) -> dict[str, Document[T]]:
+        """As `get`, of several keys in one question to the source; those that there are."""
+        held = {key: self._local.get(key) for key in keys}
+        began = self._clock()
+        found = self._load_many({key: there.document if there else None for key, there in held.items()})
+        for key, there in held.items():
+            self._learn(key, there, found.get(key), began)
+        return found
 
     def get_at_least(self, key: str, version: int) -> Document[T] | None:
         """The document at `version`, which the caller knows of, or at a later one: a caller that states what it has
@@ -127,23 +141,27 @@ class TieredCache(Generic[T]):
 
     def _confirm(self, key: str) -> Document[T] | None:
         held = self._local.get(key)
-        known = held.document if held else None
         began = self._clock()
-        found = self._load(key, known)
+        found = self._load(key, held.document if held else None)
+        self._learn(key, held, found, began)
+        return found
+
+    def _learn(self, key: str, held: _Held[T] | None, found: Document[T] | None, began: float) -> None:
+        """Takes in what the source has said, to a question asked at `began`, of a key that was held like this."""
+        known = held.document if held else None
         if found is None:
             self._local.remove(key)
             self._absent.put(key, True)
-            return None
+            return
         if held is not None and found is known:
             held.checked_at = max(held.checked_at, began)
-            return found
+            return
         if known is not None and known.version != found.version:
             OUTDATED.labels(self.name).inc()
         self._absent.remove(key)
         if known is not None and found.version < known.version:
             self.evict(key)  # the source was put back to an earlier state: what it forgot must be forgotten
         self._keep(key, found, began)
-        return found
 
     def _keep(self, key: str, document: Document[T], checked_at: float) -> None:
         self._local.put(

@@ -11,7 +11,7 @@ from ops.breaker import CircuitBreaker
 from ops.cache.documents import Codec
 from ops.cache.metrics import Tally
 from ops.cache.shared import OUTAGES, SharedCache
-from ops.cache.tiered import Load, TieredCache
+from ops.cache.tiered import Load, LoadMany, TieredCache
 from ops.conf import get_settings
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ ALIAS = "tiered"
 _opened = threading.Event()
 
 
-def tiered_cache(name: str, *, codec: Codec[T], load: Load[T]) -> TieredCache[T]:
+def tiered_cache(name: str, *, codec: Codec[T], load: Load[T], load_many: LoadMany[T]) -> TieredCache[T]:
     """A cache of its own memory, in the Redis that all share. `name` begins its keys and labels its metrics."""
     config = get_settings()
     shared = SharedCache(
@@ -37,6 +37,7 @@ def tiered_cache(name: str, *, codec: Codec[T], load: Load[T]) -> TieredCache[T]
     return TieredCache(
         name,
         load=load,
+        load_many=load_many,
         shared=shared,
         max_size=config.cache_max_size,
         shards=config.cache_shard_count,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import redis
 
-from accounts.cache import CODEC, AccountView, load
+from accounts.cache import CODEC, AccountView, load, load_changed
 from ops.breaker import CircuitBreaker
 from ops.cache.metrics import Tally
 from ops.cache.shared import OUTAGES, SharedCache
@@ -32,7 +32,7 @@ class Process:
             tally=Tally("test", "l2"),
         )
         self.cache: TieredCache[AccountView] = TieredCache(
-            "test", load=load, shared=shared, max_size=4, shards=2, ttl=2, operation_timeout=5
+            "test", load=load, load_many=load_changed, shared=shared, max_size=4, shards=2, ttl=2, operation_timeout=5
         )
 
     def client(self) -> redis.Redis:

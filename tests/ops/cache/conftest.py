@@ -1,7 +1,7 @@
 """Caches of a test's own, in the Redis of the test run."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -34,6 +34,12 @@ class Source:
         self.asked += 1
         found = self.newest.get(key)
         return known if known and found and (known.version, known.stamp) == (found.version, found.stamp) else found
+
+    def load_many(self, known: Mapping[str, Document[str] | None]) -> dict[str, Document[str]]:
+        self.asked += 1
+        asked, found = self.asked, {key: self.load(key, there) for key, there in known.items()}
+        self.asked = asked
+        return {key: document for key, document in found.items() if document is not None}
 
 
 @pytest.fixture
@@ -89,6 +95,7 @@ def tiered(shared: Make, source: Source) -> Make:
         return TieredCache(
             "t",
             load=source.load,
+            load_many=source.load_many,
             shared=shared(**options),
             max_size=10,
             shards=2,

@@ -194,3 +194,28 @@ def test_an_error_of_the_source_reaches_the_caller_and_harms_nothing(
         with pytest.raises(OSError, match="down"):
             cache.get("k")
     assert cache.get("k").version == 1
+
+
+def test_several_are_confirmed_by_one_question(tiered: Make, source: Source) -> None:
+    cache = tiered()
+    for key in "abc":
+        source.write(key)
+    assert {key: found.value for key, found in cache.get_many("abx").items()} == {"a": "a at 1", "b": "b at 1"}
+    source.write("b")
+    assert {key: found.value for key, found in cache.get_many("abc").items()} == {
+        "a": "a at 1",
+        "b": "b at 2",
+        "c": "c at 1",
+    }
+    assert source.asked == 2
+    assert cache.get_many("a")["a"] is cache.peek("a")[0], "what is still the newest is not read again"
+
+
+def test_what_one_of_several_no_longer_is_is_forgotten(tiered: Make, source: Source) -> None:
+    cache = tiered()
+    source.write("a")
+    source.write("b")
+    cache.get_many("ab")
+    del source.newest["a"]
+    assert set(cache.get_many("ab")) == {"b"}
+    assert cache.peek("a") is None

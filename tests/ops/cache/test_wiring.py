@@ -58,7 +58,7 @@ def test_a_cache_is_bounded_as_the_settings_say(monkeypatch: pytest.MonkeyPatch,
         update={"cache_max_size": 3, "cache_default_ttl": 40, "cache_warmup_interval": 10, "cache_shard_count": 2}
     )
     monkeypatch.setattr(wiring, "get_settings", lambda: config)
-    cache = wiring.tiered_cache(name, codec=TEXT, load=source.load)
+    cache = wiring.tiered_cache(name, codec=TEXT, load=source.load, load_many=source.load_many)
     for number in range(10):
         source.write(f"k{number}")
         cache.get_at_least(f"k{number}", 1)
