@@ -12,10 +12,9 @@ EXPORT_MAX_ROWS bounds them.
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from granian.rsgi import ProtocolClosed
@@ -28,8 +27,9 @@ from accounts.api.problems import MEDIA_TYPE, headers_for, problem
 from accounts.domain.errors import ErrorCode
 from ops.conf import get_settings
 
-THREADS = 16
-"""Of each process, for requests that have come."""
+THREADS = 10
+"""Of each process, for requests that have come. With those of `accounts.services.coalescing` and `accounts.reading`
+they are no more than the database pool holds (POOL_MAX_CONNECTIONS, by default)."""
 HELD_BODY = 1024 * 1024
 """Bytes; a longer body is a stream."""
 HELD_AT_ONCE = 64 * 1024 * 1024
@@ -45,13 +45,6 @@ Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
 
-class Refusal(NamedTuple):
-    """An answer that is given before the application is asked."""
-
-    code: ErrorCode
-    detail: str
-
-
 class Front:
     """An RSGI application (granian.readthedocs names its parts `scope` and `protocol`) around a WSGI one."""
 
@@ -64,40 +57,46 @@ class Front:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         environ = environ_of(scope)
-        async with self._body(environ, protocol) as body:
-            if isinstance(body, Refusal):
-                _refuse(protocol, body)
-                return
-            environ["wsgi.input"] = body
-            if self._lane is not None and (told := await self._lane.answer(environ)) is not None:
-                protocol.response_bytes(*told)
-                return
-            loop = asyncio.get_running_loop()
-            answer = Answer(protocol, loop)
-            await loop.run_in_executor(self._threads, answer.give, self._application, environ)
-
-    @asynccontextmanager
-    async def _body(self, environ: Environ, protocol: Any) -> AsyncIterator[Any]:
-        length, patience = _length(environ), get_settings().body_read_timeout
+        length = _length(environ)
         if length == 0:
-            yield io.BytesIO()
+            await self._answer(environ, protocol, io.BytesIO())
         elif length > HELD_BODY or environ.get("CONTENT_TYPE", "").startswith(LinesParser.media_type):
-            if self._streams >= STREAMS:
-                yield Refusal(ErrorCode.OVERLOADED, "Other long bodies are being received. Nothing was done.")
-                return
-            self._streams += 1
-            try:
-                yield Stream(protocol, length, patience)
-            finally:
-                self._streams -= 1
-        elif self._held + length > HELD_AT_ONCE:
-            yield Refusal(ErrorCode.OVERLOADED, "Too many bodies are being received. Nothing was done.")
+            await self._stream(environ, protocol, length)
         else:
-            self._held += length
+            await self._hold(environ, protocol, length)
+
+    async def _hold(self, environ: Environ, protocol: Any, length: int) -> None:
+        if self._held + length > HELD_AT_ONCE:
+            _refuse(protocol, ErrorCode.OVERLOADED, "Too many bodies are being received. Nothing was done.")
+            return
+        self._held += length
+        try:
             try:
-                yield await _received(protocol, patience)
-            finally:
-                self._held -= length
+                body = await _received(protocol)
+            except ConnectionError as error:
+                _refuse(protocol, ErrorCode.MALFORMED_REQUEST, f"{error} Nothing was done.")
+                return
+            await self._answer(environ, protocol, io.BytesIO(body))
+        finally:
+            self._held -= length
+
+    async def _stream(self, environ: Environ, protocol: Any, length: int) -> None:
+        if self._streams >= STREAMS:
+            _refuse(protocol, ErrorCode.OVERLOADED, "Other long bodies are being received. Nothing was done.")
+            return
+        self._streams += 1
+        try:
+            await self._answer(environ, protocol, Stream(protocol, length, get_settings().body_read_timeout))
+        finally:
+            self._streams -= 1
+
+    async def _answer(self, environ: Environ, protocol: Any, body: Any) -> None:
+        environ["wsgi.input"] = body
+        if self._lane is not None and (told := await self._lane.answer(environ)) is not None:
+            protocol.response_bytes(*told)
+            return
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, Answer(protocol, loop).give, self._application, environ)
 
 
 def environ_of(scope: Any) -> Environ:
@@ -138,19 +137,26 @@ def _length(environ: Environ) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-async def _received(protocol: Any, patience: float) -> io.BytesIO | Refusal:
+async def _received(protocol: Any) -> bytes:
+    """
+    Raises:
+        ConnectionError: the body did not come, or not in time.
+    """
+    patience = get_settings().body_read_timeout
     try:
         async with asyncio.timeout(patience):
-            return io.BytesIO(await protocol())
+            body: bytes = await protocol()
+            return body
     except TimeoutError:
-        return Refusal(ErrorCode.MALFORMED_REQUEST, f"The body did not come within {patience} s. Nothing was done.")
+        raise ConnectionError(f"The body did not come within {patience} s.") from None
     except ProtocolClosed:
-        return Refusal(ErrorCode.MALFORMED_REQUEST, "The connection broke before the end of the body.")
+        raise ConnectionError("The connection broke before the end of the body.") from None
 
 
-def _refuse(protocol: Any, refusal: Refusal) -> None:
-    body = problem(refusal.code, refusal.detail)
-    lines = [("content-type", MEDIA_TYPE), ("connection", "close"), *headers_for(refusal.code).items()]
+def _refuse(protocol: Any, code: ErrorCode, detail: str) -> None:
+    """An answer that is given before the application is asked."""
+    body = problem(code, detail)
+    lines = [("content-type", MEDIA_TYPE), ("connection", "close"), *headers_for(code).items()]
     protocol.response_bytes(body["status"], lines, orjson.dumps(body))
 
 

@@ -28,7 +28,7 @@ MOST = 256
 PATIENCE_MS = 100
 """How long a batch of several waits for one lock."""
 
-BESIDE = 15
+BESIDE = 8
 """Threads for what waits beside the line, of those who do not wait themselves."""
 TOO_LATE = "its turn to be executed did not come in time"
 

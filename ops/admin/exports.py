@@ -116,6 +116,9 @@ def _sent(request: HttpRequest, subject: str, export: Export, detail: dict[str, 
             told = f"Cut after {rows} rows (EXPORT_MAX_ROWS): there are more. Narrow the list by its filters."
             yield lines([[told]])
         is_whole = True
+    except Exception:  # HTTP shows no difference between the end of a file and the end of a connection
+        yield lines([[f"Broken off after {rows} rows: this file is not whole. Export the list again."]])
+        raise
     finally:
         told = "sent the list as a file" if is_whole else "sent a part of the list: the reader left, or it failed"
         ended = {**detail, "rows": rows, "cut": is_cut and is_whole, "whole": is_whole}

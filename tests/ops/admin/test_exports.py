@@ -2,17 +2,20 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db import OperationalError
 from django.test import Client
 
 from accounts.models import Account
 from accounts.roles import ROLES
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
+from ops.admin import exports
 from ops.admin.exports import defused
 from ops.admin.lists import KeysetAdmin
 from ops.conf import get_settings
@@ -163,6 +166,31 @@ def test_a_reader_who_leaves_early_is_recorded_with_what_was_sent(
     next(sent), next(sent), next(sent)
     answer.close()
 
+    _, ended = entries()
+    assert (ended.detail["rows"], ended.detail["whole"]) == (2, False)
+
+
+def test_a_file_that_breaks_off_says_so_in_its_last_line_and_in_the_audit(
+    bank: Bank, auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        bank.open()
+    real, pages = exports.read_page, itertools.count()
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if next(pages):
+            raise OperationalError("the database cannot be reached")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(exports, "CHUNK", 2)
+    monkeypatch.setattr(exports, "read_page", failing)
+    answer: Any = auditor.post(ACCOUNTS)
+    pieces: list[bytes] = []
+    with pytest.raises(OperationalError):
+        for piece in answer.streaming_content:
+            pieces.append(piece)
+
+    assert b"Broken off after 2 rows: this file is not whole." in pieces[-1]
     _, ended = entries()
     assert (ended.detail["rows"], ended.detail["whole"]) == (2, False)
 
