@@ -187,8 +187,7 @@ def test_a_file_that_breaks_off_says_so_in_its_last_line_and_in_the_audit(
     answer: Any = auditor.post(ACCOUNTS)
     pieces: list[bytes] = []
     with pytest.raises(OperationalError):
-        for piece in answer.streaming_content:
-            pieces.append(piece)
+        pieces.extend(answer.streaming_content)
 
     assert b"Broken off after 2 rows: this file is not whole." in pieces[-1]
     _, ended = entries()
