@@ -58,6 +58,10 @@ REFERRED = "(SELECT * FROM events WHERE position = ANY (%s::bigint[])) AS referr
 """The events of some refs as a relation with the columns of `events`; its parameter: `positions_of(refs)`."""
 
 
+RANGE = "(SELECT * FROM events WHERE position > %s AND position <= %s) AS ranged"
+"""The events of a range of positions, likewise."""
+
+
 def positions_of(refs: Sequence[Ref]) -> str:
     """A bigint[] as PostgreSQL writes it, which is many times faster than to adapt a list of thousands."""
     return "{" + ",".join([str(ref.position) for ref in refs]) + "}"

@@ -8,7 +8,7 @@ all others flow on.
 import random
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -131,15 +131,36 @@ def _apply_as_a_set(
 ) -> bool:
     """One statement for all, where the projection has one and nothing stands in the way: an event of another schema
     than today's, a stream with a dead letter, or one that fails. False: nothing was done."""
-    if not projection.set_based or not _is_plain(projection, page):
+    if not projection.set_based or not _is_plain(projection, page.types):
         return False
     if dead_letters.are_blocked(cursor, generation, feed.streams_of(fresh)):
         return False
+    return _executed(projection, feed.REFERRED, (feed.positions_of(fresh),), cursor)
+
+
+def apply_range(
+    projection: Projection[Any], generation: Generation, after: int, upto: int, cursor: Any
+) -> int | None:
+    """Applies all events with positions in (after, upto], none of which was applied, without reading one: by the
+    projection's statement. How many they were; None where it cannot (see `_apply_as_a_set`), and nothing was done."""
+    if not projection.set_based or dead_letters.is_any_blocked(cursor, generation):
+        return None
+    cursor.execute(
+        f"SELECT event_type, schema_version, count(*) FROM {feed.RANGE} GROUP BY event_type, schema_version",
+        (after, upto),
+    )
+    counts = {(event_type, version): count for event_type, version, count in cursor.fetchall()}
+    if not _is_plain(projection, counts) or not _executed(projection, feed.RANGE, (after, upto), cursor):
+        return None
+    return sum(counts.values())
+
+
+def _executed(projection: Projection[Any], events: str, parameters: tuple[Any, ...], cursor: Any) -> bool:
+    """The projection's statement over a relation of events; False: it failed, and nothing was done."""
+    source = f"(SELECT * FROM {events} WHERE event_type = ANY (%s)) AS handled"
     try:
         with transaction.atomic():
-            source = f"(SELECT * FROM {feed.REFERRED} WHERE event_type = ANY (%s)) AS handled"
-            statement = projection.set_based.format(fresh=source)
-            cursor.execute(statement, (feed.positions_of(fresh), list(projection.handles)))
+            cursor.execute(projection.set_based.format(fresh=source), (*parameters, list(projection.handles)))
     except NEVER_POISON:
         raise
     except DatabaseError as error:
@@ -148,11 +169,11 @@ def _apply_as_a_set(
     return True
 
 
-def _is_plain(projection: Projection[Any], page: Page) -> bool:
+def _is_plain(projection: Projection[Any], types: Iterable[tuple[str | None, int | None]]) -> bool:
     known = projection.handles | projection.ignores
     today = registry.schema_versions()
     return all(
-        event_type in known and today.get(event_type) == schema_version for event_type, schema_version in page.types
+        event_type in known and today.get(event_type) == schema_version for event_type, schema_version in types
     )
 
 

@@ -61,6 +61,16 @@ def are_blocked(cursor: Any, generation: Generation, streams: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
+def is_any_blocked(cursor: Any, generation: Generation) -> bool:
+    """Whether there is a stream with an event that failed and is not resolved."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM dead_letters WHERE projection = %s AND generation = %s"
+        " AND state IN ('failed', 'parked'))",
+        (generation.projection, generation.number),
+    )
+    return bool(cursor.fetchone()[0])
+
+
 def park(cursor: Any, generation: Generation, events: Sequence[StoredEvent]) -> None:
     """Puts events behind the one that blocks their stream."""
     for event in events:

@@ -15,7 +15,7 @@ from eventstore import feed
 from eventstore.errors import EventStoreError, SideEffects, StoreBusy
 from eventstore.feed import Page
 from eventstore.projections import checkpoints
-from eventstore.projections.applying import apply_fresh
+from eventstore.projections.applying import apply_fresh, apply_range
 from eventstore.projections.base import Inline, Progress, Projection, Report
 from eventstore.projections.checkpoints import Generation
 from ops.conf import get_settings
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 CLOSE_ENOUGH = 2000
 """Positions: with fewer left to do the swap begins, during which following the feed waits."""
+RANGE = 100_000
+"""Positions that a projection's statement takes at once."""
 STATEMENT_LIMIT = 600
 """Seconds, of one statement that compares whole tables."""
 
@@ -138,13 +140,20 @@ def _fill(projection: Projection[Any], generation: Generation, shards: int, sche
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL search_path = {schema}, public")
         positions = checkpoints.lock(cursor, generation, range(shards))
-        refs, reached = feed.read_refs(after=min(positions.values()), upto=mark, limit=batch_size, shards=shards)
-        fresh = [ref for ref in refs if ref.position > positions[ref.shard]]
-        apply_fresh(projection, generation, Page(refs), fresh, cursor)
+        after, count = min(positions.values()), None
+        if after == max(positions.values()):
+            first = feed.first_after(after, mark) or mark  # what lies before it is a hole, however wide
+            reached = min(mark, first + RANGE - 1)
+            count = apply_range(projection, generation, after, reached, cursor)
+        if count is None:
+            refs, reached = feed.read_refs(after=after, upto=mark, limit=batch_size, shards=shards)
+            fresh = [ref for ref in refs if ref.position > positions[ref.shard]]
+            apply_fresh(projection, generation, Page(refs), fresh, cursor)
+            count = len(refs)
         checkpoints.move(cursor, generation, dict.fromkeys(range(shards), reached))
         cursor.execute("SET LOCAL search_path = public")
     progress(reached, mark)
-    return len(refs)
+    return count
 
 
 def _finish(

@@ -16,7 +16,7 @@ from accounts.projections.transactions import Transactions
 from accounts.services import execute
 from eventstore import projections
 from eventstore.events import new_id
-from eventstore.models import DeadLetter
+from eventstore.models import DeadLetter, Event
 from eventstore.projections.base import Projection
 from eventstore.projections.rebuild import rebuild
 from eventstore.projections.runner import Runner, catch_up
@@ -95,6 +95,47 @@ def test_statement_and_fold_give_the_same_rows(bank: Bank, monkeypatch: pytest.M
         monkeypatch.setattr(type(projection), "set_based", "")
         assert rebuild(projection, lambda done, total: None).repaired == 0
     assert rows() == by_statement
+
+
+@pytest.mark.parametrize("positions", [1, 7, 100_000])
+def test_a_rebuild_by_statement_makes_what_was_folded_event_by_event(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, positions: int
+) -> None:
+    history(bank, random.Random(positions))
+    with monkeypatch.context() as patch:
+        for projection in chosen():
+            patch.setattr(type(projection), "set_based", "")
+        catch_up(projections.registered())
+    folded = rows()
+    assert all(folded)
+
+    monkeypatch.setattr("eventstore.projections.rebuild.RANGE", positions)
+    for projection in chosen():
+        monkeypatch.setattr(type(projection), "gather", lambda *_: pytest.fail("it was folded in Python"))
+        report = rebuild(projection, lambda done, total: None)
+        assert (report.events, report.repaired) == (Event.objects.count(), 0)
+    assert rows() == folded
+
+
+def test_a_rebuild_whose_statement_fails_takes_the_events_one_by_one(bank: Bank, sweeper: psycopg.Connection) -> None:
+    sick, well = bank.open("1.00"), bank.open("1.00")
+    catch_up([Transactions()])
+    bank.deposit(sick, "6.66")
+    bank.deposit(well, "3.00")
+    sweeper.execute("ALTER TABLE transactions ADD CONSTRAINT no_666 CHECK (amount <> 666)")
+    try:
+        report = rebuild(Transactions(), lambda done, total: None)
+    finally:
+        sweeper.execute("ALTER TABLE transactions DROP CONSTRAINT no_666")
+
+    assert report.swapped
+    letters = DeadLetter.objects.exclude(state="superseded")
+    assert list(letters.values_list("aggregate_id", "version", "state")) == [(sick, 3, "failed")]
+    assert list(Transaction.objects.order_by("position").values_list("account_id", "amount")) == [
+        (sick, 100),
+        (well, 100),
+        (well, 300),
+    ]
 
 
 def test_what_the_statement_cannot_take_is_taken_one_by_one(bank: Bank, sweeper: psycopg.Connection) -> None:
