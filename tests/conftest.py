@@ -60,7 +60,7 @@ def sweeper() -> Iterator[psycopg.Connection]:
     if not url:
         pytest.exit("The tests need servers of their own: run them with `make test`.", returncode=2)
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("SET session_replication_role = replica")
+        conn.execute("SET session_replication_role = replica; SET synchronous_commit = off")
         yield conn
 
 
@@ -70,8 +70,8 @@ def sweep(sweeper: psycopg.Connection) -> Callable[[], None]:
 
     def empty_all_tables() -> None:
         rows = sweeper.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        for name in sorted({name for (name,) in rows} - KEPT_TABLES):
-            sweeper.execute(f'DELETE FROM "{name}"')
+        names = sorted({name for (name,) in rows} - KEPT_TABLES)
+        sweeper.execute(";".join(f'DELETE FROM "{name}"' for name in names).encode())
 
     return empty_all_tables
 
