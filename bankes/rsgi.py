@@ -33,7 +33,7 @@ they are no more than the database pool holds (POOL_MAX_CONNECTIONS, by default)
 HELD_BODY = 1024 * 1024
 """Bytes; a longer body is a stream."""
 HELD_AT_ONCE = 64 * 1024 * 1024
-"""Bytes of bodies that are being received or worked on, in a process."""
+"""Bytes of bodies that have come and are worked on or wait for a thread, in a process."""
 STREAMS = 4
 """Long bodies at once in a process: each takes a thread for as long as it comes."""
 SEND_WITHIN = 60.0
@@ -63,22 +63,22 @@ class Front:
         elif length > HELD_BODY or environ.get("CONTENT_TYPE", "").startswith(LinesParser.media_type):
             await self._stream(environ, protocol, length)
         else:
-            await self._hold(environ, protocol, length)
+            await self._hold(environ, protocol)
 
-    async def _hold(self, environ: Environ, protocol: Any, length: int) -> None:
-        if self._held + length > HELD_AT_ONCE:
-            _refuse(protocol, ErrorCode.OVERLOADED, "Too many bodies are being received. Nothing was done.")
-            return
-        self._held += length
+    async def _hold(self, environ: Environ, protocol: Any) -> None:
         try:
-            try:
-                body = await _received(protocol)
-            except ConnectionError as error:
-                _refuse(protocol, ErrorCode.MALFORMED_REQUEST, f"{error} Nothing was done.")
-                return
+            body = await _received(protocol)
+        except ConnectionError as error:
+            _refuse(protocol, ErrorCode.MALFORMED_REQUEST, f"{error} Nothing was done.")
+            return
+        if self._held + len(body) > HELD_AT_ONCE:  # what was only announced does not count: it costs nothing
+            _refuse(protocol, ErrorCode.OVERLOADED, "Too many requests are in hand. Nothing was done.")
+            return
+        self._held += len(body)
+        try:
             await self._answer(environ, protocol, io.BytesIO(body))
         finally:
-            self._held -= length
+            self._held -= len(body)
 
     async def _stream(self, environ: Environ, protocol: Any, length: int) -> None:
         if self._streams >= STREAMS:

@@ -180,6 +180,18 @@ def test_silent_senders_keep_nobody_waiting(db: None, caller: Caller, monkeypatc
     assert Account.objects.get(pk=account_id).balance == 10 * 100
 
 
+def test_bodies_that_are_only_announced_take_nobodys_room(web: Web, caller: Caller) -> None:
+    account_id = caller.open()
+    path = f"/accounts/{account_id}/deposits"
+    head = {"Content-Type": "application/json", "Content-Length": str(1024 * 1024)}
+    with ExitStack() as announced:
+        for _ in range(160):
+            announced.enter_context(request_head(web, caller, path, **head))
+        time.sleep(0.5)
+        for number in range(4):
+            assert web.post(path, BODY, token=caller.token, key=str(number))[0] == 200
+
+
 def test_a_sender_that_leaves_within_its_request_leaves_nothing_behind(web: Web, caller: Caller) -> None:
     account_id = caller.open()
     path = f"/accounts/{account_id}/deposits"
