@@ -121,8 +121,8 @@ def load_changed(known: Mapping[str, Document[AccountView] | None]) -> dict[str,
          CROSS JOIN LATERAL ( -- by key, also where the plan was made while the table was small
                    SELECT version, {_STAMP} AS stamp, {_JSON} AS data FROM accounts WHERE id = k.wanted LIMIT 1) AS a
         """,
-        arrays.plain(known),
-        arrays.plain(document.version if document else 0 for document in known.values()),
+        arrays.uuids(map(UUID, known)),
+        arrays.bigints(document.version if document else 0 for document in known.values()),
         arrays.texts(document.stamp if document else "" for document in known.values()),
     )
     found: dict[str, Document[AccountView]] = {}
@@ -138,11 +138,11 @@ def load_changed(known: Mapping[str, Document[AccountView] | None]) -> dict[str,
 def load_many(keys: Sequence[str]) -> dict[str, Document[AccountView]]:
     """The accounts that exist among `keys`, in one statement."""
     sql = f"SELECT json_agg(json_build_array({_STAMP}, {_JSON})) FROM accounts WHERE id = ANY ($1::uuid[])"
-    documents = map(_document, _ask(sql, arrays.plain(keys)) or ())
+    documents = map(_document, _ask(sql, arrays.uuids(map(UUID, keys))) or ())
     return {str(document.value.id): document for document in documents}
 
 
-def _ask(sql: str, *parameters: str) -> Any:
+def _ask(sql: str, *parameters: str | bytes) -> Any:
     """What a prepared statement answers in JSON: a read is short, and planning it would be half of its cost."""
     connection.ensure_connection()
     with connection.wrap_database_errors:

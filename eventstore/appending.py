@@ -11,21 +11,31 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from msgspec import Struct
 
 from eventstore import arrays
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import GENESIS, canonical_json, chain_hash
-from ops.database.exchange import Answer, Exchange
+from ops.database.exchange import Answer, Exchange, Parameter
 
 UNSTARTED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class StreamHead:
+def in_order(ids: Iterable[UUID]) -> list[UUID]:
+    """Ids as PostgreSQL sorts them, which is the order in which all writers lock."""
+    return sorted(ids, key=_NUMBER)
+
+
+_NUMBER = attrgetter("int")
+"""Of an id. Ids compare by it as well, but in Python, each time."""
+
+
+class StreamHead(Struct):
     """Where a stream ends: its version, the hash of its last event and when that was recorded."""
 
     aggregate_id: UUID
@@ -50,7 +60,7 @@ def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> LockedHe
     cursor = psycopg.Cursor(conn)
     cursor.execute(
         "SELECT aggregate_id, version, head_hash, last_timestamp FROM lock_streams(%s::uuid[])",
-        (arrays.plain(sorted(set(stream_ids))),),
+        (in_order(set(stream_ids)),),
     )
     return LockedHeads(cursor)
 
@@ -60,11 +70,10 @@ class Part(NamedTuple):
     parameter."""
 
     sql: str
-    parameters: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CommandStamp:
+class CommandStamp(Struct, frozen=True):
     """What all events of one command share. `metadata` is canonical JSON."""
 
     command_id: UUID
@@ -86,7 +95,10 @@ class Append:
 
     def head(self, aggregate_id: UUID) -> StreamHead:
         """The head as it will be when all that was added is written; version 0 for a new stream."""
-        return self._heads.setdefault(aggregate_id, StreamHead(aggregate_id))
+        head = self._heads.get(aggregate_id)
+        if head is None:
+            head = self._heads[aggregate_id] = StreamHead(aggregate_id)
+        return head
 
     def add(self, new: NewEvent, stamp: CommandStamp) -> int:
         """Puts an event behind the last one of its stream, no earlier in time; returns its version."""
@@ -117,8 +129,8 @@ class Append:
                 event_id,
                 new.schema_version,
                 stamp.command_id,
-                data.decode(),
-                stamp.metadata.decode(),
+                data,
+                stamp.metadata,
                 timestamp,
                 hash_,
             )
@@ -132,18 +144,21 @@ class Append:
         Raises (when it is answered, at the latest with the commit):
             OptimisticConcurrencyConflict: a stream moved since its head was read.
         """
-        streams = [self._heads[aggregate_id] for aggregate_id in sorted(self._expected)]
+        streams = [self._heads[aggregate_id] for aggregate_id in in_order(self._expected)]
+        places = {head.aggregate_id: place for place, head in enumerate(streams, start=1)}
+        event_streams, *columns = zip(*self._events, strict=True)
         return exchange.send(
             _statement(tuple(part.sql for part in beside)),
             (
                 *(value for part in beside for value in part.parameters),
-                arrays.plain(head.aggregate_id for head in streams),
-                arrays.texts([self._aggregate_type] * len(streams)),
-                arrays.plain(self._expected[head.aggregate_id] for head in streams),
-                arrays.plain(head.version for head in streams),
-                arrays.hexes(head.hash for head in streams),
+                self._aggregate_type,
+                arrays.uuids(places),
+                arrays.bigints(self._expected[aggregate_id] for aggregate_id in places),
+                arrays.bigints(head.version for head in streams),
+                arrays.byteas(head.hash for head in streams),
                 arrays.moments(head.last_timestamp for head in streams),
-                *(literal(column) for literal, column in zip(_COLUMNS, zip(*self._events, strict=True), strict=True)),
+                arrays.integers(map(places.__getitem__, event_streams)),
+                *(array(column) for array, column in zip(_COLUMNS, columns, strict=True)),
             ),
         )
 
@@ -156,22 +171,21 @@ def _statement(beside: tuple[str, ...]) -> str:
     return first + "".join(f"${number}{text}" for number, text in enumerate(rest, start=1))
 
 
-_COLUMNS: tuple[Callable[[Any], str], ...] = (
-    arrays.plain,
+_COLUMNS: tuple[Callable[[Any], bytes], ...] = (
     arrays.texts,
-    arrays.plain,
-    arrays.plain,
-    arrays.plain,
-    arrays.plain,
-    arrays.texts,
-    arrays.texts,
+    arrays.bigints,
+    arrays.uuids,
+    arrays.smallints,
+    arrays.uuids,
+    arrays.jsons,
+    arrays.jsons,
     arrays.moments,
-    arrays.hexes,
+    arrays.byteas,
 )
-"""How each column of `Append._events` is written."""
+"""How each column of `Append._events` is written, behind the stream's id."""
 
 _APPEND = """
-    SELECT append_events(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::timestamptz[],
-                         %s::uuid[], %s::text[], %s::bigint[], %s::uuid[], %s::smallint[], %s::uuid[],
-                         %s::text[]::jsonb[], %s::text[]::jsonb[], %s::timestamptz[], %s::bytea[])
+    SELECT append_events(%s::text, %s::uuid[], %s::bigint[], %s::bigint[], %s::bytea[], %s::timestamptz[],
+                         %s::int[], %s::text[], %s::bigint[], %s::uuid[], %s::smallint[], %s::uuid[],
+                         %s::jsonb[], %s::jsonb[], %s::timestamptz[], %s::bytea[])
 """

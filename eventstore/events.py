@@ -8,6 +8,8 @@ from typing import Any, Self
 from uuid import UUID
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
 from uuid_utils.compat import uuid7
 
 from eventstore import registry
@@ -17,8 +19,7 @@ new_id = uuid7
 """A fresh id that sorts by the time of its making: indexes on it grow at one end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """Who did it, why, and what caused it: stored with every event of a command.
 
     `actor` is "kind:name" ("staff:alice", "client:acme", "system:demo"); `source` is the way in ("api", "admin",
@@ -38,11 +39,10 @@ class Context:
 
     def metadata(self) -> dict[str, str]:
         """As stored: what is empty is left out."""
-        return {name: getattr(self, name) for name in self.__slots__ if getattr(self, name)}
+        return {name: value for name, value in asdict(self).items() if value}
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(Struct, frozen=True):
     """A decided event: `data` is JSON-ready and holds no floats."""
 
     aggregate_id: UUID

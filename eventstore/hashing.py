@@ -18,7 +18,8 @@ from uuid import UUID
 
 import orjson
 
-GENESIS = bytes(32)
+HASH_LENGTH = 32
+GENESIS = bytes(HASH_LENGTH)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _HARMLESS = frozenset({str, int, bool, type(None)})

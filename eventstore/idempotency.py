@@ -1,25 +1,26 @@
 """Idempotency: what a caller's key led to, remembered in the transaction that did it."""
 
 import hashlib
+import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
+from msgspec import Struct
 
 from eventstore import arrays
 from eventstore.appending import Part
 from eventstore.hashing import canonical_json
 
+_PAIR = struct.Struct(">ii")
 MAX_GUARDED_KEYS = 256
 """Batches up to this size say at once that a key is being worked on; larger ones wait for it. PostgreSQL's table
 of locks is bounded, and each guarded key takes a place in it until the transaction ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
+class IdempotencyKey(Struct, frozen=True):
     """A caller's key: `scope` is the caller, so that two callers may choose the same key.
 
     `fingerprint` (32 bytes) tells one request from another that came with the same key.
@@ -36,11 +37,10 @@ class IdempotencyKey:
     def lock_pair(self) -> tuple[int, int]:
         """The key's advisory lock: two signed 32-bit numbers."""
         digest = hashlib.sha256(f"{len(self.scope)}:{self.scope}{self.key}".encode()).digest()
-        return int.from_bytes(digest[:4], "big", signed=True), int.from_bytes(digest[4:8], "big", signed=True)
+        return _PAIR.unpack_from(digest)
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyRecord:
+class IdempotencyRecord(Struct, frozen=True):
     """What the key led to; `result` is the answer, JSON-ready."""
 
     key: IdempotencyKey
@@ -61,15 +61,15 @@ def insertion(records: Sequence[IdempotencyRecord], at: datetime) -> Part:
         """
         INSERT INTO idempotency_records (scope, key, fingerprint, command_id, aggregate_id, result, created_at)
         SELECT *, %s::timestamptz
-          FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::uuid[], %s::uuid[], %s::text[]::jsonb[])
+          FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::uuid[], %s::uuid[], %s::jsonb[])
         """,
         (
-            at.isoformat(),
+            arrays.moment(at),
             arrays.texts(record.key.scope for record in records),
             arrays.texts(record.key.key for record in records),
-            arrays.hexes(record.key.fingerprint for record in records),
-            arrays.plain(record.command_id for record in records),
-            arrays.plain(record.aggregate_id for record in records),
-            arrays.texts(orjson.dumps(record.result).decode() for record in records),
+            arrays.byteas(record.key.fingerprint for record in records),
+            arrays.uuids(record.command_id for record in records),
+            arrays.uuids(record.aggregate_id for record in records),
+            arrays.jsons(orjson.dumps(record.result) for record in records),
         ),
     )

@@ -9,7 +9,8 @@ from uuid import UUID
 import orjson
 
 from eventstore import arrays
-from eventstore.appending import StreamHead
+from eventstore.appending import StreamHead, in_order
+from eventstore.hashing import HASH_LENGTH
 from eventstore.idempotency import MAX_GUARDED_KEYS, IdempotencyKey, IdempotencyRecord
 from ops.database.exchange import Exchange
 
@@ -40,34 +41,36 @@ class Opening:
         pairs = [key.lock_pair() for key in keys] if len(keys) <= MAX_GUARDED_KEYS else []
         self._answer = exchange.send(
             """
-            SELECT json_build_array(ids, versions, head_hashes, last_timestamps, claimed_elsewhere, records, at)
+            SELECT ids, versions, head_hashes, last_timestamps, claimed_elsewhere, records, at
               FROM open_commands($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::int)
             """,
             (
-                arrays.plain(sorted(set(stream_ids))),
-                arrays.plain(a for a, _ in pairs),
-                arrays.plain(b for _, b in pairs),
+                arrays.uuids(in_order(set(stream_ids))),
+                arrays.integers(a for a, _ in pairs),
+                arrays.integers(b for _, b in pairs),
                 arrays.texts(key.scope for key in keys),
                 arrays.texts(key.key for key in keys),
                 None if patience_ms is None else str(patience_ms),
             ),
+            binary=True,
         )
 
     def fetch(self) -> Opened:
         """Waits for the locks. Raises what the transaction raises: see `eventstore.transaction`."""
-        answer = self._answer.value()
-        assert answer is not None, "the function returns one row"
-        *heads, claimed, records, at = orjson.loads(answer)
-        return Opened(
-            {head.aggregate_id: head for head in map(_head, *(column or () for column in heads))},
-            {record.key.identity: record for record in map(_record, orjson.loads(records or "[]"))},
-            {self._keys[index].identity for index in claimed},
-            datetime.fromisoformat(at),
+        ((ids, versions, hashes, last_timestamps, claimed, records, at),) = self._answer.rows()
+        heads = map(
+            StreamHead,
+            arrays.read_uuids(ids),
+            arrays.read_bigints(versions),
+            arrays.read_byteas(hashes, HASH_LENGTH),
+            arrays.read_moments(last_timestamps),
         )
-
-
-def _head(id_: str, version: int, hash_: str, last_timestamp: str) -> StreamHead:
-    return StreamHead(UUID(id_), version, bytes.fromhex(hash_[2:]), datetime.fromisoformat(last_timestamp))
+        return Opened(
+            {head.aggregate_id: head for head in heads},
+            {record.key.identity: record for record in map(_record, orjson.loads(records or b"[]"))},
+            {self._keys[index].identity for index in arrays.read_bigints(claimed)},
+            arrays.read_moment(at),
+        )
 
 
 def _record(row: list[Any]) -> IdempotencyRecord:

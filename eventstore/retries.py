@@ -42,9 +42,9 @@ def count_retries(exchange: Exchange, retried: Sequence[tuple[UUID, bool]], at: 
         """,
         (
             at.isoformat(),
-            arrays.plain(ids),
-            arrays.plain(replays[each] for each in ids),
-            arrays.plain(mismatches[each] for each in ids),
+            arrays.uuids(ids),
+            arrays.bigints(replays[each] for each in ids),
+            arrays.bigints(mismatches[each] for each in ids),
         ),
     )
 

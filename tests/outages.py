@@ -1,6 +1,6 @@
 """Connections that are lost at the worst moment."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,8 +12,8 @@ def lose_the_next_commit(monkeypatch: pytest.MonkeyPatch, sweeper: psycopg.Conne
     """The session of the next transaction is ended when its COMMIT has been sent: nobody knows what became of it."""
     send = Exchange.send
 
-    def losing(self: Exchange, sql: str, parameters: Sequence[str | None] = ()) -> Answer:
-        told = send(self, sql, parameters)
+    def losing(self: Exchange, sql: str, *arguments: Any, **how: Any) -> Answer:
+        told = send(self, sql, *arguments, **how)
         if sql == "COMMIT":
             monkeypatch.undo()
             self._pgconn.flush()

@@ -1,9 +1,11 @@
 """The account aggregate: its state, and how events change it."""
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from accounts.domain.events import (
     AccountClosed,
@@ -30,8 +32,7 @@ class BrokenStream(Exception):
     """A stream whose events contradict each other. Nothing may be built on it until a person has looked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """State of one account after `version` events. Money in minor units of `currency`.
 
     `balance` is the ledger balance; `held` is reserved but not yet booked.

@@ -1,8 +1,9 @@
 """What may be asked of an account. Amounts are in minor units; whether it may happen is `decide`'s word."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
+
+from msgspec import Struct
 
 from accounts.domain.money import Money
 
@@ -17,8 +18,7 @@ class InternalAccount(StrEnum):
     INTEREST = "interest"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAccount:
+class OpenAccount(Struct, frozen=True):
     account_id: UUID
     owner: str
     currency: str
@@ -29,24 +29,21 @@ class OpenAccount:
     custodian: str = "bank"
 
 
-@dataclass(frozen=True, slots=True)
-class Deposit:
+class Deposit(Struct, frozen=True):
     account_id: UUID
     amount: Money
     contra: InternalAccount = InternalAccount.CASH
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(Struct, frozen=True):
     account_id: UUID
     amount: Money
     contra: InternalAccount = InternalAccount.CASH
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     account_id: UUID
     """The account that pays."""
     target_id: UUID
@@ -54,29 +51,24 @@ class Transfer:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeOverdraftLimit:
+class ChangeOverdraftLimit(Struct, frozen=True):
     account_id: UUID
     limit: Money
 
 
-@dataclass(frozen=True, slots=True)
-class FreezeAccount:
+class FreezeAccount(Struct, frozen=True):
     account_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class UnfreezeAccount:
+class UnfreezeAccount(Struct, frozen=True):
     account_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class CloseAccount:
+class CloseAccount(Struct, frozen=True):
     account_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class ReverseTransaction:
+class ReverseTransaction(Struct, frozen=True):
     transaction_id: UUID
     description: str = ""
 

@@ -5,10 +5,11 @@ ends here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from accounts.domain import commands as c
 from accounts.domain import events as e
@@ -21,8 +22,7 @@ MAX_OWNER_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 200
 
 
-@dataclass(frozen=True, slots=True)
-class BookedPosting:
+class BookedPosting(Struct, frozen=True):
     """A posting as it stands in the books: where it is, and what it says."""
 
     account_id: UUID
@@ -30,8 +30,7 @@ class BookedPosting:
     event: e.Posting
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a decision may look at.
 
     `accounts` holds the touched accounts that exist; `booked` and `reversed_by` answer for the transaction that

@@ -5,15 +5,14 @@ movement names its contra account, where the other side of the posting is booked
 `cash:EUR`, or `account:<id>` for the other end of a transfer. So every transaction sums to zero.
 """
 
-import functools
-from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct, to_builtins
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Posting:
+
+class Posting(Struct, frozen=True, kw_only=True):
     """A movement of money. `balance` is the ledger balance after it; `value_date` is when it counts for
     interest, beside the moment of recording that the store keeps."""
 
@@ -25,8 +24,7 @@ class Posting:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountOpened(Posting):
+class AccountOpened(Posting, frozen=True, kw_only=True):
     """The beginning; `amount` is the opening deposit, zero or more.
 
     `custodian` is the API client that may act for the account ("client:<name>"), or "bank".
@@ -38,54 +36,45 @@ class AccountOpened(Posting):
     custodian: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deposited(Posting):
+class Deposited(Posting, frozen=True, kw_only=True):
     """Money came in from an internal account."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawn(Posting):
+class Withdrawn(Posting, frozen=True, kw_only=True):
     """Money went out to an internal account."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferSent(Posting):
+class TransferSent(Posting, frozen=True, kw_only=True):
     """Money went to another account; its `TransferReceived` is in the same transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferReceived(Posting):
+class TransferReceived(Posting, frozen=True, kw_only=True):
     """Money came from another account; its `TransferSent` is in the same transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostingReversed(Posting):
+class PostingReversed(Posting, frozen=True, kw_only=True):
     """A posting of this account was undone: `reverses` is the transaction, `reverses_version` the event."""
 
     reverses: UUID
     reverses_version: int
 
 
-@dataclass(frozen=True, slots=True)
-class OverdraftLimitChanged:
+class OverdraftLimitChanged(Struct, frozen=True):
     """Limits in minor units, zero or more."""
 
     overdraft_limit: int
     previous: int
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFrozen:
+class AccountFrozen(Struct, frozen=True):
     """No money moves until it is unfrozen."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountUnfrozen:
+class AccountUnfrozen(Struct, frozen=True):
     """Money moves again."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountClosed:
+class AccountClosed(Struct, frozen=True):
     """The end: at a balance of zero, and for good."""
 
 
@@ -107,24 +96,10 @@ POSTING_TYPES = frozenset(name for name, cls in EVENT_CLASSES.items() if issubcl
 """Events that may move money (an account may be opened with none)."""
 
 
-def to_data(item: Any) -> dict[str, Any]:
+def to_data(item: Struct) -> dict[str, Any]:
     """The fields of an event, command or state as JSON-ready values (dates and ids as strings)."""
-    return {name: _plain(getattr(item, name)) for name in _names(item.__class__)}
-
-
-@functools.cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (int, str)) or value is None:
-        return value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    return to_data(value)
+    data: dict[str, Any] = to_builtins(item)
+    return data
 
 
 def from_data(event_type: str, data: dict[str, Any]) -> Event:

@@ -31,9 +31,13 @@ def journal_lines(account_id: UUID, posting: Posting) -> list[Line]:
     return lines
 
 
-def imbalances(lines: Iterable[Line]) -> dict[str, int]:
-    """Sums per currency that are not zero: empty when the lines balance."""
+def imbalances(postings: Iterable[Posting]) -> dict[str, int]:
+    """Sums per currency of the lines that postings write, where they are not zero: empty when these balance.
+
+    A posting against an internal account balances by itself; one against an account needs another posting.
+    """
     sums: defaultdict[str, int] = defaultdict(int)
-    for line in lines:
-        sums[line.currency] += line.amount
+    for posting in postings:
+        if posting.contra.startswith(ACCOUNT_PREFIX):
+            sums[posting.currency] += posting.amount
     return {currency: total for currency, total in sums.items() if total}

@@ -1,7 +1,8 @@
 """Money: integer minor units with an ISO 4217 currency. Never a float."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from accounts.domain.currencies import EXPONENTS
 from accounts.domain.errors import ErrorCode, Refusal
@@ -14,8 +15,7 @@ MAX_BALANCE = 10**17
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Struct, frozen=True):
     """An amount in minor units (cents, yen, fils) of a currency."""
 
     minor: int

@@ -1,10 +1,10 @@
 """What goes into the executor and what comes out."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from accounts.domain.commands import Command, OpenAccount
 from accounts.domain.errors import ErrorCode, Refusal
@@ -13,8 +13,7 @@ from eventstore.events import Context
 from eventstore.idempotency import IdempotencyKey, fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """A command with who sends it and why.
 
     `key` makes it happen at most once; `expected_version` is checked against the command's first account;
@@ -26,12 +25,11 @@ class Envelope:
     context: Context
     key: IdempotencyKey | None = None
     expected_version: int | None = None
-    expected_versions: Mapping[UUID, int] = dataclasses.field(default_factory=dict)
+    expected_versions: Mapping[UUID, int] = {}
     custodian: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
+class Executed(Struct, frozen=True):
     """It happened. `result` is JSON-ready, amounts in minor units:
 
     {"transaction_id", "recorded_at", "accounts": [{"id", "version", "status", "currency", "balance", "available"}]}
@@ -43,14 +41,13 @@ class Executed:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """It did not happen, and changed nothing."""
 
     code: ErrorCode
     message: str
     field: str | None = None
-    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    extra: dict[str, Any] = {}
 
     @classmethod
     def because(cls, refusal: Refusal) -> "Refused":

@@ -19,7 +19,7 @@ from accounts.domain.commands import ReverseTransaction
 from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import Posting, to_data
-from accounts.domain.journal import imbalances, journal_lines
+from accounts.domain.journal import imbalances
 from accounts.services import inline
 from accounts.services.coalescing import Coalescer, Done
 from accounts.services.counting import count, counting
@@ -352,11 +352,5 @@ class _Batch:
 
 def _require_balanced(decision: Decision) -> None:
     """What money is created or lost by a rule stops here, before it is written."""
-    lines = [
-        line
-        for account_id, event in decision
-        if isinstance(event, Posting)
-        for line in journal_lines(account_id, event)
-    ]
-    if broken := imbalances(lines):
+    if broken := imbalances(event for _, event in decision if isinstance(event, Posting)):
         raise BrokenHistory(f"a transaction does not sum to zero: {broken}")

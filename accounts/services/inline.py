@@ -19,27 +19,29 @@ STATE_COLUMNS = "id, owner, currency, product, custodian, overdraft_limit, statu
 
 
 _STATES = f"""
-    SELECT json_agg(json_build_array({STATE_COLUMNS}))
+    SELECT {STATE_COLUMNS}
       FROM unnest($1::uuid[]) AS k (wanted)
      CROSS JOIN LATERAL ( -- by key, also where the plan was made while the table was small
                SELECT {STATE_COLUMNS} FROM accounts WHERE id = k.wanted LIMIT 1) AS a
 """
-
-
-def account_from_row(row: Sequence[Any]) -> Account:
-    """From a row of `STATE_COLUMNS`."""
-    id_, owner, currency, product, custodian, overdraft_limit, status, *amounts = row
-    return Account(id_, owner, currency, product, custodian, overdraft_limit, Status(status), *amounts)
+_STATUSES = {status.encode(): status for status in Status}
 
 
 def send_accounts(exchange: Exchange, ids: Collection[UUID]) -> Answer:
     """Asks for the states of accounts, whose streams the caller has locked; read them with `fetch_accounts`."""
-    return exchange.send(_STATES, (arrays.plain(ids),))
+    return exchange.send(_STATES, (arrays.uuids(ids),))
 
 
 def fetch_accounts(answer: Answer) -> dict[UUID, Account]:
-    accounts = (account_from_row((UUID(id_), *rest)) for id_, *rest in _rows(answer))
-    return {account.id: account for account in accounts}
+    """The accounts that there are."""
+    states = (
+        Account(
+            UUID(id_.decode()), owner.decode(), currency.decode(), product.decode(), custodian.decode(),
+            int(overdraft_limit), _STATUSES[status], int(balance), int(held), int(version),
+        )
+        for id_, owner, currency, product, custodian, overdraft_limit, status, balance, held, version in answer.rows()
+    )  # fmt: skip
+    return {state.id: state for state in states}
 
 
 def _rows(answer: Answer) -> list[list[Any]]:
@@ -60,16 +62,16 @@ def upsert(accounts: Sequence[Account], changed_at: Sequence[datetime]) -> Part:
                held = EXCLUDED.held, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
         """,
         (
-            arrays.plain(account.id for account in accounts),
+            arrays.uuids(account.id for account in accounts),
             arrays.texts(account.owner for account in accounts),
             arrays.texts(account.currency for account in accounts),
             arrays.texts(account.product for account in accounts),
             arrays.texts(account.custodian for account in accounts),
-            arrays.plain(account.overdraft_limit for account in accounts),
+            arrays.bigints(account.overdraft_limit for account in accounts),
             arrays.texts(account.status.value for account in accounts),
-            arrays.plain(account.balance for account in accounts),
-            arrays.plain(account.held for account in accounts),
-            arrays.plain(account.version for account in accounts),
+            arrays.bigints(account.balance for account in accounts),
+            arrays.bigints(account.held for account in accounts),
+            arrays.bigints(account.version for account in accounts),
             moments,
             moments,
         ),
@@ -85,7 +87,7 @@ def read_booked(exchange: Exchange, transaction_ids: Iterable[UUID]) -> dict[UUI
           FROM events
          WHERE command_id = ANY ($1::uuid[]) AND event_type = ANY ($2::text[])
         """,
-        (arrays.plain(transaction_ids), arrays.texts(sorted(POSTING_TYPES))),
+        (arrays.uuids(transaction_ids), arrays.texts(sorted(POSTING_TYPES))),
     )
     booked: dict[UUID, list[BookedPosting]] = {}
     for command_id, account_id, version, event_type, schema_version, data in _rows(answer):
@@ -99,7 +101,7 @@ def send_reversals(exchange: Exchange, transaction_ids: Iterable[UUID]) -> Answe
     return exchange.send(
         "SELECT json_agg(json_build_array(transaction_id, reversed_by)) FROM reversals"
         " WHERE transaction_id = ANY ($1::uuid[])",
-        (arrays.plain(transaction_ids),),
+        (arrays.uuids(transaction_ids),),
     )
 
 
@@ -112,5 +114,5 @@ def insert_reversals(reversals: Sequence[tuple[UUID, UUID]]) -> Part:
     """Remembers which transaction was reversed by which; each can be reversed once."""
     return Part(
         "INSERT INTO reversals (transaction_id, reversed_by) SELECT * FROM unnest(%s::uuid[], %s::uuid[])",
-        (arrays.plain(original for original, _ in reversals), arrays.plain(reversal for _, reversal in reversals)),
+        (arrays.uuids(original for original, _ in reversals), arrays.uuids(reversal for _, reversal in reversals)),
     )

@@ -8,7 +8,7 @@ BEGIN
         GRANT SELECT ON events, streams TO banking_es_app;
         GRANT EXECUTE ON FUNCTION
             lock_streams(uuid[]),
-            append_events(uuid[], text[], bigint[], bigint[], bytea[], timestamptz[], uuid[], text[], bigint[],
+            append_events(text, uuid[], bigint[], bigint[], bytea[], timestamptz[], int[], text[], bigint[],
                           uuid[], smallint[], uuid[], jsonb[], jsonb[], timestamptz[], bytea[]),
             feed_mark(),
             version_at(uuid, timestamptz)
@@ -18,6 +18,6 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION hold_feed() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION lock_streams(uuid[]), feed_mark(), version_at(uuid, timestamptz),
-    append_events(uuid[], text[], bigint[], bigint[], bytea[], timestamptz[], uuid[], text[], bigint[],
+    append_events(text, uuid[], bigint[], bigint[], bytea[], timestamptz[], int[], text[], bigint[],
                   uuid[], smallint[], uuid[], jsonb[], jsonb[], timestamptz[], bytea[])
 FROM PUBLIC;

@@ -7,6 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.test import Client
+from msgspec import structs
 
 from accounts.models import Account
 from eventstore import snapshots
@@ -133,7 +134,7 @@ def test_a_snapshot_that_lies_is_found_by_checking_all(
     true = snapshots.find(account)
     assert true is not None
     sweeper.execute("DELETE FROM snapshots")
-    snapshots.save("account", replace(true, state=replace(true.state, owner="Somebody else")))
+    snapshots.save("account", replace(true, state=structs.replace(true.state, owner="Somebody else")))
 
     assert agrees(proof(supervisor, account)) == [True, False]
     assert agrees(proof(supervisor, account, "all=1")) == [True, True], "the row is right, the snapshot is not"

@@ -39,7 +39,7 @@ def test_a_damaged_account_is_mended_from_the_snapshot(account, sweeper: psycopg
 def test_a_snapshot_that_lies_with_a_right_checksum_is_found_and_removed(account, sweeper, capsys) -> None:  # type: ignore[no-untyped-def]
     sweeper.execute("DELETE FROM snapshots")
     state = load(account, upto_version=10).state
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     snapshots.save("account", snapshots.Snapshot(account, 12, 1, replace(state, balance=5, version=12)))
 
