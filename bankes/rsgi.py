@@ -12,9 +12,10 @@ EXPORT_MAX_ROWS bounds them.
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import orjson
 from granian.rsgi import ProtocolClosed
@@ -36,11 +37,14 @@ HELD_AT_ONCE = 64 * 1024 * 1024
 """Bytes of bodies that have come and are worked on or wait for a thread, in a process."""
 STREAMS = 4
 """Long bodies at once in a process: each takes a thread for as long as it comes."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks for bodies that do not come."""
 SEND_WITHIN = 60.0
 """Seconds for the event loop to take a piece of an answer."""
 PIECE = 64 * 1024
 """Bytes of an answer that go out together, at least."""
 
+T = TypeVar("T")
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
@@ -52,6 +56,7 @@ class Front:
         self._application = application
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
         self._lane = FastLane(self._threads) if fast_lane else None
+        self._bounds = Bounds()
         self._held = 0
         self._streams = 0
 
@@ -67,7 +72,7 @@ class Front:
 
     async def _hold(self, environ: Environ, protocol: Any) -> None:
         try:
-            body = await _received(protocol)
+            body = await self._received(protocol)
         except ConnectionError as error:
             _refuse(protocol, ErrorCode.MALFORMED_REQUEST, f"{error} Nothing was done.")
             return
@@ -79,6 +84,20 @@ class Front:
             await self._answer(environ, protocol, io.BytesIO(body))
         finally:
             self._held -= len(body)
+
+    async def _received(self, protocol: Any) -> bytes:
+        """
+        Raises:
+            ConnectionError: the body did not come, or not in time.
+        """
+        patience = get_settings().body_read_timeout
+        try:
+            body: bytes = await self._bounds.within(patience, protocol())
+            return body
+        except TimeoutError:
+            raise ConnectionError(f"The body did not come within {patience} s.") from None
+        except ProtocolClosed:
+            raise ConnectionError("The connection broke before the end of the body.") from None
 
     async def _stream(self, environ: Environ, protocol: Any, length: int) -> None:
         if self._streams >= STREAMS:
@@ -101,34 +120,47 @@ class Front:
 
 def environ_of(scope: Any) -> Environ:
     """A request as PEP 3333 wants it, but for its body."""
-    address, _, _ = scope.client.rpartition(":")
     host, _, port = scope.server.rpartition(":")
     environ = {
+        **_SAME_FOR_ALL,
         "REQUEST_METHOD": scope.method,
-        "SCRIPT_NAME": "",
         "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": address,
-        "wsgi.version": (1, 0),
+        "REMOTE_ADDR": scope.client.rpartition(":")[0],
         "wsgi.url_scheme": scope.scheme,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
     }
     for name, value in scope.headers.items():
-        if "_" in name:  # would pass for the header with a hyphen, which proxies set and clean
-            continue
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-        environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}" if key in environ else value
+        key = _variable(name)
+        if key in environ:
+            value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
+        if key:
+            environ[key] = value
     if scope.authority and "HTTP_HOST" not in environ:
         environ["HTTP_HOST"] = scope.authority
     return environ
+
+
+_SAME_FOR_ALL: Environ = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+
+
+@lru_cache(maxsize=1024)
+def _variable(header: str) -> str:
+    """How a header is named in an environ; "" for one that is not heard: with an underscore it would pass for the one
+    with a hyphen, which proxies set and clean."""
+    key = header.upper().replace("-", "_")
+    if "_" in header:
+        return ""
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 def _length(environ: Environ) -> int:
@@ -137,27 +169,53 @@ def _length(environ: Environ) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-async def _received(protocol: Any) -> bytes:
-    """
-    Raises:
-        ConnectionError: the body did not come, or not in time.
-    """
-    patience = get_settings().body_read_timeout
-    try:
-        async with asyncio.timeout(patience):
-            body: bytes = await protocol()
-            return body
-    except TimeoutError:
-        raise ConnectionError(f"The body did not come within {patience} s.") from None
-    except ProtocolClosed:
-        raise ConnectionError("The connection broke before the end of the body.") from None
-
-
 def _refuse(protocol: Any, code: ErrorCode, detail: str) -> None:
     """An answer that is given before the application is asked."""
     body = problem(code, detail)
     lines = [("content-type", MEDIA_TYPE), ("connection", "close"), *headers_for(code).items()]
     protocol.response_bytes(body["status"], lines, orjson.dumps(body))
+
+
+class Bounds:
+    """Ends what tasks wait for too long, at most `LOOK_EVERY` seconds late: a timer for each request, which is hardly
+    ever needed, costs more than reading its headers."""
+
+    def __init__(self) -> None:
+        self._until: dict[asyncio.Task[Any], float] = {}
+        self._ended: set[asyncio.Task[Any]] = set()
+        self._looking = False
+
+    async def within(self, seconds: float, what: Awaitable[T]) -> T:
+        """
+        Raises:
+            TimeoutError: the time is up.
+        """
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        if not self._looking:
+            self._looking = True
+            loop.call_later(LOOK_EVERY, self._look, loop)
+        self._until[task] = loop.time() + seconds
+        try:
+            return await what
+        except asyncio.CancelledError:
+            if task not in self._ended:
+                raise
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._until[task]
+            self._ended.discard(task)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for task, until in self._until.items():
+            if now >= until and task not in self._ended:
+                self._ended.add(task)
+                task.cancel()
+        self._looking = bool(self._until)
+        if self._looking:
+            loop.call_later(LOOK_EVERY, self._look, loop)
 
 
 class Stream(io.RawIOBase):

@@ -139,21 +139,23 @@ class Append:
 
     def write(self, exchange: Exchange, *beside: Part) -> Answer:
         """Sends the append, and what is to be written beside it, as one statement; its value, once asked for, is the
-        last position drawn.
+        last position drawn. What is added after that is for another one.
 
         Raises (when it is answered, at the latest with the commit):
             OptimisticConcurrencyConflict: a stream moved since its head was read.
         """
         streams = [self._heads[aggregate_id] for aggregate_id in in_order(self._expected)]
         places = {head.aggregate_id: place for place, head in enumerate(streams, start=1)}
+        expected, self._expected = self._expected, {}
         event_streams, *columns = zip(*self._events, strict=True)
+        self._events = []
         return exchange.send(
             _statement(tuple(part.sql for part in beside)),
             (
                 *(value for part in beside for value in part.parameters),
                 self._aggregate_type,
                 arrays.uuids(places),
-                arrays.bigints(self._expected[aggregate_id] for aggregate_id in places),
+                arrays.bigints(expected[aggregate_id] for aggregate_id in places),
                 arrays.bigints(head.version for head in streams),
                 arrays.byteas(head.hash for head in streams),
                 arrays.moments(head.last_timestamp for head in streams),

@@ -5,7 +5,7 @@ kind, name and outcome; never amounts, names of people, or what a request held.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ SEND_WITHIN = 5.0
 """Seconds for one message; a collector that does not answer holds up nothing but its own thread."""
 
 
-@contextmanager
-def span(name: str, attributes: Mapping[str, str | int] | None = None, *, parent: str = "") -> Iterator[str]:
+def span(
+    name: str, attributes: Mapping[str, str | int] | None = None, *, parent: str = ""
+) -> AbstractContextManager[str]:
     """Records the block, and by its type an exception that it raises. `parent` is a traceparent (W3C Trace Context),
     by default the span that the block runs in. Gives the new span's traceparent; "" where nothing is collected.
 
@@ -30,9 +31,16 @@ def span(name: str, attributes: Mapping[str, str | int] | None = None, *, parent
         ConfigurationError: the packages are not installed.
     """
     provider = _provider(get_settings().otel_exporter_otlp_endpoint)
-    if provider is None:
-        yield ""
-        return
+    return _NOTHING if provider is None else _recorded(provider, name, attributes, parent)
+
+
+_NOTHING = nullcontext("")
+
+
+@contextmanager
+def _recorded(
+    provider: "TracerProvider", name: str, attributes: Mapping[str, str | int] | None, parent: str
+) -> Iterator[str]:
     from opentelemetry.trace import StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator as Propagator
 

@@ -218,20 +218,20 @@ def _tell(waiting: "asyncio.Future[Any]", became: Any) -> None:
 
 
 def _envelope(request: HttpRequest, account_id: UUID, body: bodies.CommandBody, key: ApiKey) -> Envelope:
-    meta = request.META
+    meta, client = request.META, key.client
     data = _plain_body(meta, body)
     try:
         idempotency = usable_key(meta.get("HTTP_IDEMPOTENCY_KEY", ""))
         expected_version = version_in(meta.get("HTTP_IF_MATCH"))
-        command = body.build(account_id, data, key.client.actor)
+        command = body.build(account_id, data, client.actor)
     except Refusal:
         raise NotPlain from None
     return Envelope(
         command,
-        context_in(request, key.client),
-        key=idempotency_key(scope=key.client.actor, key=idempotency, command=command),
+        context_in(request, client),
+        key=idempotency_key(scope=client.actor, key=idempotency, command=command),
         expected_version=expected_version,
-        custodian=key.client.custodian,
+        custodian=client.custodian,
     )
 
 
@@ -243,7 +243,7 @@ def _plain_body(environ: Environ, body: bodies.CommandBody) -> dict[str, Any]:
     if not 0 < int(length) <= LONGEST_BODY:
         raise NotPlain
     raw = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = BytesIO(raw)  # for the ordinary route to read again
+    environ["wsgi.input"].seek(0)  # for the ordinary route to read again
     try:
         data = read_object(raw)
     except ParseError:

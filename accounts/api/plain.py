@@ -17,17 +17,18 @@ _UUID = re.compile(ID, re.ASCII)
 
 
 class _Shape(NamedTuple):
-    """The names that a body must have, and may have."""
+    """The names that a body must have, and all that it may have."""
 
     required: frozenset[str]
-    optional: frozenset[str]
+    known: frozenset[str]
 
 
 _AMOUNT = frozenset({"amount", "currency"})
+_TRANSFER = _AMOUNT | {"target_account_id"}
 _SHAPES = {
-    "deposit": _Shape(_AMOUNT, frozenset({"description", "contra"})),
-    "withdraw": _Shape(_AMOUNT, frozenset({"description", "contra"})),
-    "transfer": _Shape(_AMOUNT | {"target_account_id"}, frozenset({"description"})),
+    "deposit": _Shape(_AMOUNT, _AMOUNT | {"description", "contra"}),
+    "withdraw": _Shape(_AMOUNT, _AMOUNT | {"description", "contra"}),
+    "transfer": _Shape(_TRANSFER, _TRANSFER | {"description"}),
 }
 
 
@@ -39,18 +40,18 @@ def plain_id(value: object) -> UUID | None:
 def plain_fields(command: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a deposit, withdrawal or transfer as its serializer would give them; None for anything else."""
     shape = _SHAPES.get(command)
-    names = data.keys()
-    if shape is None or not (shape.required <= names <= shape.required | shape.optional):
+    if shape is None or not shape.required <= data.keys() <= shape.known:
         return None
-    if not all(isinstance(value, str) for value in data.values()):
+    for value in data.values():
+        if type(value) is not str:
+            return None
+    fields: dict[str, Any] = {"description": "", "contra": "cash", **data}
+    description = fields["description"]
+    if description and (len(description) > MAX_DESCRIPTION_LENGTH or not description.isprintable()):
         return None
-    description = data.get("description", "")
-    if len(description) > MAX_DESCRIPTION_LENGTH or not (description == "" or description.isprintable()):
+    if fields["contra"] not in CONTRA_CHOICES:
         return None
-    if data.get("contra", "cash") not in CONTRA_CHOICES:
-        return None
-    fields = {"description": "", "contra": "cash"} | dict(data)
-    if "target_account_id" in fields:
+    if command == "transfer":
         fields["target_account_id"] = plain_id(fields["target_account_id"])
         if fields["target_account_id"] is None:
             return None

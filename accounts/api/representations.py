@@ -1,6 +1,7 @@
 """What the API answers with. Amounts are decimal strings, times are UTC."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -121,6 +122,7 @@ class AccountAfterSerializer(serializers.Serializer[Any]):
     available = MinorUnitsField()
 
 
+@lru_cache(maxsize=256)  # all that happened in one transaction tell the same
 def moment_text(value: Any) -> str:
     """A moment in UTC, also from the text that an idempotency record keeps."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -2,8 +2,10 @@
 
 While a batch is on its way through the database, the commands that arrive wait; when it is done, the first of them
 leads all of them as the next batch. So nothing is held back when nothing is in hand, and batches grow with the load
-by themselves: the idea is that of flat combining (Hendler and others, 2010). A caller that waits in a thread leads in
-that thread; a batch that is led by one who does not wait (an event loop's) runs in the line's own.
+by themselves: the idea is that of flat combining (Hendler and others, 2010). Under load callers who have just been
+answered mostly come again at once: a batch that would be small waits for them, `LINGER_MS` at most. A caller that
+waits in a thread leads in that thread; a batch that is led by one who does not wait (an event loop's) runs in the
+line's own.
 
 One command cannot hurt the others. A batch of several waits for locks only briefly; when it fails as a whole, its
 halves are run by callers of theirs beside the line, where nobody else waits for them, down to the single command that
@@ -27,6 +29,13 @@ MOST = 256
 """Commands in one batch: as many as keys can be guarded, see `eventstore.idempotency`."""
 PATIENCE_MS = 100
 """How long a batch of several waits for one lock."""
+
+ENOUGH = 8
+"""Commands in a batch that waits for no more of them: what a batch costs by itself is shared by enough."""
+LINGER_MS = 1.0
+"""How long a smaller one waits for as many as were in hand a moment ago."""
+MOMENT_MS = 5.0
+"""How long ago that may have been."""
 
 BESIDE = 8
 """Threads for what waits beside the line, of those who do not wait themselves."""
@@ -121,6 +130,12 @@ class Coalescer:
         self._lock = threading.Lock()
         self._waiting: deque[_Turn] = deque()
         self._busy = False
+        self._usual = 0
+        """How many were in hand when the last batch ended, its own among them."""
+        self._ended = float("-inf")
+        self._wanted = MOST
+        """So many in line are enough for whoever lingers."""
+        self._enough = threading.Event()
         self._first = ThreadPoolExecutor(1, thread_name_prefix="line")
         self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside-line")
 
@@ -156,6 +171,8 @@ class Coalescer:
         with self._lock:
             if self._busy:
                 self._waiting.append(turn)
+                if len(self._waiting) >= self._wanted:
+                    self._enough.set()
                 return False
             self._busy, turn.in_line, turn.group = True, True, [turn]
             return True
@@ -186,13 +203,25 @@ class Coalescer:
         group, leader.group = leader.group, []
         in_line, leader.in_line = leader.in_line, False
         if in_line:
+            self._linger()
             group = self._gathered(group)
         try:
             if group:
                 self._run_group(group, alone=not in_line and len(group) == 1)
         finally:
             if in_line:
-                self._pass_on()
+                self._pass_on(len(group))
+
+    def _linger(self) -> None:
+        """Waits for those who are about to come, if any are."""
+        with self._lock:
+            if time.monotonic() - self._ended > MOMENT_MS / 1000:
+                return
+            self._wanted = min(self._usual, ENOUGH) - 1
+            if len(self._waiting) >= self._wanted:
+                return
+            self._enough.clear()
+        self._enough.wait(LINGER_MS / 1000)
 
     def _gathered(self, group: list[_Turn]) -> list[_Turn]:
         with self._lock:
@@ -221,8 +250,9 @@ class Coalescer:
                 turn.outcome = outcome
                 turn.tell()
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, done: int) -> None:
         with self._lock:
+            self._usual, self._ended = done + len(self._waiting), time.monotonic()
             if not self._waiting:
                 self._busy = False
                 return

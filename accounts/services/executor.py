@@ -39,6 +39,8 @@ from ops.operations import step
 from ops.timeouts import attempt, within
 
 MAX_BATCH = 10_000
+WRITTEN_AT_ONCE = 64
+"""Events; PostgreSQL writes so many of a large batch while the rest of it is decided."""
 ATTEMPTS = 12
 
 
@@ -150,9 +152,17 @@ def _execute_once(
         batch = _read(exchange, envelopes, patience_ms)
         batch.now = recorded_at or batch.now
         step("deciding")
-        outcomes = [batch.run(envelope) for envelope in envelopes]
-        if all_or_nothing and any(isinstance(outcome, Refused) for outcome in outcomes):
-            return [_not_alone(outcome) for outcome in outcomes]
+        if all_or_nothing:
+            outcomes = [batch.run(envelope) for envelope in envelopes]
+            if any(isinstance(outcome, Refused) for outcome in outcomes):
+                return [_not_alone(outcome) for outcome in outcomes]
+        else:
+            outcomes = []
+            for envelope in envelopes:
+                outcomes.append(batch.run(envelope))
+                if len(batch.append) >= WRITTEN_AT_ONCE:
+                    batch.write(exchange)
+                    exchange.flush()
         step("writing")
         batch.write(exchange)
     return outcomes
@@ -339,6 +349,7 @@ class _Batch:
         """The second round trip."""
         if self.retried:
             count_retries(exchange, self.retried, self.now)
+            self.retried = []
         if not len(self.append):
             return
         changed_at = [self.append.head(account_id).last_timestamp for account_id in self.changed]
@@ -348,6 +359,7 @@ class _Batch:
         if self.new_reversals:
             beside.append(inline.insert_reversals(self.new_reversals))
         self.append.write(exchange, *beside)
+        self.changed, self.new_records, self.new_reversals = {}, [], []
 
 
 def _require_balanced(decision: Decision) -> None:

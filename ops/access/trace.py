@@ -1,12 +1,12 @@
 """The thread that ties a request to its log lines, its events and its answer: request id, correlation id, trace."""
 
 import re
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from uuid_utils import uuid4
 
 from ops import tracing
 from ops.access.address import client_address
@@ -45,11 +45,12 @@ class TraceMiddleware:
 
 def settle(meta: dict[str, Any]) -> None:
     """Puts ids that can be trusted into the headers of a request (a WSGI environ); once settled, they stay."""
-    given = {name: meta.pop(name, "") for name in (_REQUEST_ID, _CORRELATION_ID, _PARENT)}
-    meta[_REQUEST_ID] = given[_REQUEST_ID] if _ID.fullmatch(given[_REQUEST_ID]) else str(uuid.uuid4())
-    meta[_CORRELATION_ID] = given[_CORRELATION_ID] if _ID.fullmatch(given[_CORRELATION_ID]) else meta[_REQUEST_ID]
-    if _TRACEPARENT.fullmatch(given[_PARENT]):
-        meta[_PARENT] = given[_PARENT]
+    if _ID.fullmatch(meta.get(_REQUEST_ID, "")) is None:
+        meta[_REQUEST_ID] = str(uuid4())
+    if _ID.fullmatch(meta.get(_CORRELATION_ID, "")) is None:
+        meta[_CORRELATION_ID] = meta[_REQUEST_ID]
+    if _PARENT in meta and _TRACEPARENT.fullmatch(meta[_PARENT]) is None:
+        del meta[_PARENT]
 
 
 _REQUEST_ID, _CORRELATION_ID, _PARENT = "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID", "HTTP_TRACEPARENT"

@@ -72,6 +72,10 @@ class Exchange:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._awaited: deque[Answer] = deque()
+        self._preparing: set[bytes] = set()
+        """Names of the statements that this exchange has had prepared: whether they are is known once it is answered."""
+        self._is_asked = True
+        """Whether the server was asked to answer all that was sent so far."""
         self._lost: psycopg.Error | None = None
 
     def begin(self) -> None:
@@ -82,20 +86,28 @@ class Exchange:
         """`sql` with $1, $2 and so on; it is prepared where it comes for the first time. `binary`: it answers in
         PostgreSQL's binary form rather than in text."""
         name = _name_of(sql)
-        if _is_new(name, self._connection):
+        if name not in self._preparing and _is_new(name, self._connection):
+            self._preparing.add(name)
             self._pgconn.send_prepare(name, sql.encode())
             self._awaited.append(Answer(self, name))
         self._pgconn.send_query_prepared(name, *_encoded(parameters), int(binary))
         answer = Answer(self)
         self._awaited.append(answer)
+        self._is_asked = False
         return answer
 
     def receive(self, last: Answer) -> None:
         """Waits until `last` is answered, no longer than the connection waits for anything."""
         if self._lost is not None:
             raise self._lost
-        self._pgconn.send_flush_request()
+        if not self._is_asked:
+            self._pgconn.send_flush_request()
+            self._is_asked = True
         self._connection.wait(self._exchanging(last))
+
+    def flush(self) -> None:
+        """Hands over what was sent, as far as the network takes it, and waits for nothing."""
+        self._pgconn.flush()
 
     def commit(self) -> None:
         """

@@ -1,12 +1,12 @@
 """Reads of accounts, each within its reader's reach."""
 
 import uuid
-from dataclasses import fields
 from datetime import timedelta
 from typing import get_type_hints
 
 import pytest
 from django.utils import timezone
+from msgspec.structs import fields
 
 from accounts import selectors
 from accounts.domain.errors import ErrorCode, Refusal
