@@ -4,10 +4,10 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.db import connection
-from psycopg.rows import args_row
+from psycopg.rows import tuple_row
 
 from eventstore import feed
-from eventstore.kafka.messages import ROW, Row
+from eventstore.kafka.messages import COLUMNS, Row
 
 BATCH = 2000
 """Most events that are read at once."""
@@ -39,6 +39,11 @@ class Reader:
             self._get_ahead()
         return [], self._mark
 
+    @property
+    def is_level(self) -> bool:
+        """Whether all was handed out that could be read when it last looked."""
+        return not self._ahead and self._asked >= self._mark
+
     def close(self) -> None:
         self._forget()
         for thread in self._threads:
@@ -66,7 +71,7 @@ class Reader:
 
 def _read(after: int, upto: int) -> Batch:
     try:
-        return feed.read_rows(ROW, after=after, upto=upto, limit=BATCH, row_factory=args_row(Row))
+        return feed.read_rows(COLUMNS, after=after, upto=upto, limit=BATCH, row_factory=tuple_row)
     except Exception:
         connection.close()
         raise

@@ -2,14 +2,15 @@
 
 import threading
 import time
-import zlib
+from collections import defaultdict
+from zlib import crc32
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from eventstore.kafka import clients, lease, letters
 from eventstore.kafka.lease import Lease
-from eventstore.kafka.messages import Row, headers_of
+from eventstore.kafka.messages import Row, message_of
 from eventstore.kafka.reading import Reader
 from ops.conf import get_settings
 from ops.operations import Operation
@@ -20,7 +21,12 @@ log = structlog.get_logger(__name__)
 WINDOW = 20
 """Most batches that are sent before all of them are confirmed. (To hear of each message by itself would let the next
 batch begin earlier, and costs more than that gains: a third of the relay's time.)"""
+LINGER_MS = 100
+"""Longest wait of a message for others of its partition while there is more to read: the brokers work by the batch.
+What was read last does not wait: `flush` sends all there is."""
 CONFIRMATION_POLL = 0.002
+FLUSH = 0.1
+"""Longest wait for confirmations before the lease and the order to stop are looked at."""
 STOP_WITHIN = 4.0
 """Seconds that the brokers get to confirm what is in flight when the relay is told to stop."""
 RENEW_EVERY = lease.LEASE_SECONDS / 4
@@ -47,7 +53,7 @@ class Term:
         self._renew_at = time.monotonic() + RENEW_EVERY
         self._letters_at = 0.0
         self._producer: Producer = clients.producer(
-            **{"delivery.report.only.error": True, "on_delivery": self._not_delivered}
+            **{"delivery.report.only.error": True, "on_delivery": self._not_delivered, "linger.ms": LINGER_MS}
         )
         self._reader = Reader(taken.position)
 
@@ -79,51 +85,59 @@ class Term:
         self._confirm()
 
     def step(self) -> int:
-        """Sends a batch; waits until all that was sent is confirmed, and notes that, when nothing more is there or
-        the window is full. Returns how many events were sent."""
+        """Sends a batch; waits until all that was sent is confirmed, and notes that, when no more is known of or the
+        window is full. Returns how many events were sent."""
         rows, reached = self._reader.next()
         if rows:
             self._send(rows)
         self._position = reached
-        if not rows or self._batches == WINDOW:
+        if self._reader.is_level or self._batches == WINDOW:
             self._confirm()
         return len(rows)
 
     def _send(self, rows: list[Row]) -> None:
+        """Shard by shard: what the producer gets together for one partition goes to the brokers as one batch, and
+        they work by the batch. Order matters within a shard only."""
         if self._window is None:
             timeout = get_settings().deadlock_operation_timeout
             self._window = Operation("batch", "relay", timeout=timeout, resources=(), actor="system:relay")
-        self._window.step("sending", [f"positions {self._noted + 1} to {rows[-1].position}"])
+        self._window.step("sending", [f"positions {self._noted + 1} to {rows[-1][0]}"])
         self._batches += 1
+        by_shard: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            shard = zlib.crc32(row.aggregate_id) % self._shards
-            self._produce(row, shard)
-            self._previous[shard] = row.position
+            by_shard[crc32(row[1]) % self._shards].append(row)
+        for shard, its_rows in by_shard.items():
+            self._send_shard(shard, its_rows)
         self._heed(0)
 
-    def _produce(self, row: Row, shard: int) -> None:
-        headers = headers_of(row, self._previous[shard])
-        while True:
-            try:
-                self._producer.produce(self._lease.topic, row.value, row.key, shard, headers=headers)
-            except BufferError:  # the queue is full: each message in it is confirmed, or given up, in time
-                self._heed(CONFIRMATION_POLL)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
-                    raise
-                # Consumers see by the next `previous`, or by the checkpoint, that it is missing: they read the feed.
-                log.error("event_too_large", position=row.position, characters=len(row.value))
-                return
-            else:
-                return
+    def _send_shard(self, shard: int, rows: list[Row]) -> None:
+        topic, produce, previous = self._lease.topic, self._producer.produce, str(self._previous[shard])
+        for row in rows:
+            key, value, headers = message_of(row, previous)
+            previous = row[0]
+            while True:
+                try:
+                    produce(topic, value, key, shard, headers=headers)
+                except BufferError:  # the queue is full: each message in it is confirmed, or given up, in time
+                    self._heed(CONFIRMATION_POLL)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                        raise
+                    # Consumers see by the next `previous`, or by the checkpoint, that it is missing: they read
+                    # the feed.
+                    log.error("event_too_large", position=int(previous), characters=len(value))
+                    break
+                else:
+                    break
+        self._previous[shard] = int(previous)
 
     def _confirm(self) -> None:
         """Waits until the brokers have confirmed everything, and moves the checkpoint there."""
         if self._window is not None:
             self._window.step("waiting for confirmation")
         told_at = 0.0
-        while waiting := len(self._producer):
-            self._heed(CONFIRMATION_POLL)
+        while waiting := self._producer.flush(FLUSH):
+            self._heed(0)
             if self._stop.is_set():
                 told_at = told_at or time.monotonic()
                 if time.monotonic() > told_at + STOP_WITHIN:

@@ -29,7 +29,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 10.0, 6 * 3600.0
 SUSPECT_AFTER = 5
 """Failures in a row after which the whole webhook waits between tries, one at a time, until one succeeds."""
 LONGEST_SUSPENSION = 300.0
-"""Seconds; the first is one second, doubled for each further failure."""
+"""Seconds; the first is one second, doubled for each further failure. A receiver that asks for a longer pause
+(Retry-After) gets it, up to LONGEST_PAUSE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +182,18 @@ def _settle_delivery(delivery: WebhookDelivery, result: Result) -> float:
     elif delivery.attempts >= get_settings().webhook_max_attempts:
         mine.update(state=WebhookDelivery.State.FAILED)
     else:
-        return pause_after(delivery.attempts) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        again_after = pause_after(delivery.attempts) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        return max(again_after, _asked_for(result))
     return 0.0
 
 
 def pause_after(attempts: int) -> float:
     """Seconds between try number `attempts` of a delivery and the next, before jitter."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempts - 1))
+
+
+def _asked_for(result: Result) -> float:
+    return min(LONGEST_PAUSE, result.retry_after)
 
 
 def _release(lane: WebhookLane, seconds: float) -> None:
@@ -204,7 +210,8 @@ def _note_outcome(webhook_id: UUID, result: Result) -> None:
         webhooks.filter(failures_in_a_row__gt=0).update(failures_in_a_row=0, not_before=None)
         return
     failures = webhooks.select_for_update(no_key=True).values_list("failures_in_a_row", flat=True).get() + 1
-    suspended = Now() + timedelta(seconds=suspension(failures)) if failures >= SUSPECT_AFTER else None
+    alone = max(suspension(failures) if failures >= SUSPECT_AFTER else 0.0, _asked_for(result))
+    suspended = Now() + timedelta(seconds=alone) if alone else None
     webhooks.update(failures_in_a_row=failures, not_before=suspended)
     last = f"HTTP {result.status}" if result.status else result.error
     if result.gone:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from ops.conf import get_settings
@@ -22,13 +24,15 @@ GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one try. `status` is None where no answer came, and then `error` says why."""
+    """What came of one try. `status` is None where no answer came, and then `error` says why. `retry_after`: the
+    seconds for which the receiver asked to be left alone, 0 where it did not."""
 
     seconds: float
     address: str = ""
     status: int | None = None
     error: str = ""
     answer: str = ""
+    retry_after: float = 0.0
 
     @property
     def delivered(self) -> bool:
@@ -48,13 +52,13 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Result:
         target = addresses.parse(url)
         sock, address = _connect(target, began)
         with sock:
-            status, answer = _exchange(sock, target, body, headers)
+            status, answer, retry_after = _exchange(sock, target, body, headers)
     except AddressRefused as refusal:
         return Result(time.monotonic() - began, error=f"Not sent: {refusal}")
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Result(time.monotonic() - began, address, error=_in_words(error))
     remark = f"Redirects are not followed ({status})." if 300 <= status < 400 else ""
-    return Result(time.monotonic() - began, address, status, remark, answer)
+    return Result(time.monotonic() - began, address, status, remark, answer, retry_after)
 
 
 def _connect(target: Target, began: float) -> tuple[socket.socket, str]:
@@ -91,7 +95,7 @@ def _tls(ca_location: str) -> ssl.SSLContext:
     return context
 
 
-def _exchange(sock: socket.socket, target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
+def _exchange(sock: socket.socket, target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[int, str, float]:
     kind = http.client.HTTPSConnection if target.secure else http.client.HTTPConnection
     connection = kind(target.host, target.port)
     connection.sock = sock
@@ -99,7 +103,20 @@ def _exchange(sock: socket.socket, target: Target, body: bytes, headers: Mapping
     with _ends_within(sock, get_settings().webhook_timeout):
         connection.request("POST", target.path, body, {**headers, "Connection": "close"})
         response = connection.getresponse()
-        return response.status, _first_bytes(response)
+        return response.status, _first_bytes(response), _seconds_asked_for(response.getheader("Retry-After", ""))
+
+
+def _seconds_asked_for(retry_after: str) -> float:
+    """What the header says, in seconds or as a date (RFC 9110); 0 where it says neither, or a moment that is over."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:  # "-0000"
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _first_bytes(response: http.client.HTTPResponse) -> str:

@@ -69,6 +69,46 @@ def test_a_success_clears_the_failures_before_it(webhook: Webhook, receiver: Rec
     assert (webhook.failures_in_a_row, webhook.not_before, webhook.state) == (0, None, "active")
 
 
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_receiver_that_asks_to_be_left_alone_is_left_alone_for_so_long(
+    webhook: Webhook, receiver: Receiver, code: int
+) -> None:
+    receiver.answers = [status(code, headers={"Retry-After": "1800"})]
+    message(webhook)
+    before = timezone.now()
+    send_due()
+    message(webhook, sequence=2)
+    assert send_due() == 0, "another lane's message went to a receiver that had asked for a pause"
+
+    webhook.refresh_from_db()
+    lane = WebhookLane.objects.latest("due_at")
+    for moment in (webhook.not_before, lane.due_at):
+        assert moment is not None
+        assert timedelta(seconds=1799) < moment - before < timedelta(seconds=1810)
+    assert webhook.state == "active"
+
+    make_due()
+    send_due()
+    assert states() == [Delivered, Delivered]
+
+
+def test_a_receiver_that_asks_for_a_shorter_pause_than_ours_or_for_ages_gets_ours_or_our_longest(
+    webhook: Webhook, receiver: Receiver
+) -> None:
+    pauses = []
+    for asked in ("1", "99999999999999"):
+        receiver.answers = [status(503, headers={"Retry-After": asked})]
+        message(webhook)
+        before = timezone.now()
+        make_due()
+        send_due()
+        pauses.append((WebhookLane.objects.latest("due_at").due_at - before).total_seconds())
+        make_due()
+        send_due()
+    assert 7.9 < pauses[0] < 14
+    assert queue.LONGEST_PAUSE - 1 < pauses[1] < queue.LONGEST_PAUSE + 10
+
+
 def test_410_pauses_at_once_and_loses_nothing(webhook: Webhook, receiver: Receiver) -> None:
     receiver.answers = [status(410)]
     message(webhook)

@@ -2,6 +2,8 @@
 
 import socket
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,25 @@ def test_anything_else_is_none(port: int, receiver: Receiver, code: int) -> None
     receiver.always = status(code, b"not now")
     result = send(port)
     assert (result.delivered, result.status, result.gone) == (False, code, code == 410)
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("120", 120, 120),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True), 3600, 7200),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0),
+        ("-5", 0, 0),
+        ("soon", 0, 0),
+        ("", 0, 0),
+    ],
+)
+def test_a_pause_that_is_asked_for_is_heard_in_seconds_or_as_a_date(
+    port: int, receiver: Receiver, header: str, least: float, most: float
+) -> None:
+    receiver.always = status(503, headers={"Retry-After": header})
+    assert least <= send(port).retry_after <= most
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

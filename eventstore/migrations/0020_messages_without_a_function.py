@@ -1,0 +1,9 @@
+"""The relay puts its messages together itself: for banks that exist already, which have a function for it."""
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("eventstore", "0015_appends_skip_what_is_not_there")]
+
+    operations = [migrations.RunSQL("DROP FUNCTION IF EXISTS event_message(events)", migrations.RunSQL.noop)]
