@@ -81,15 +81,15 @@ def _says_each_name_once(value: dict[str, Any], body: bytes) -> bool:
     """
     if b"\\" in body:
         return False
-    strings, level = 0, [value]
+    strings = 0
+    level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for item in level:
-            if type(item) is dict:
+            if isinstance(item, dict):
                 strings += len(item)
-                item = item.values()
-            for each in item:
-                kind = type(each)
+            for each in item.values() if isinstance(item, dict) else item:
+                kind: Any = type(each)
                 if kind is str:
                     strings += 1
                 elif kind is dict or kind is list:

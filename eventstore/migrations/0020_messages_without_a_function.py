@@ -4,6 +4,6 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("eventstore", "0015_appends_skip_what_is_not_there")]
+    dependencies = [("eventstore", "0016_appends_name_streams_by_place")]
 
     operations = [migrations.RunSQL("DROP FUNCTION IF EXISTS event_message(events)", migrations.RunSQL.noop)]

@@ -73,7 +73,7 @@ class Exchange:
         self._pgconn = connection.pgconn
         self._awaited: deque[Answer] = deque()
         self._preparing: set[bytes] = set()
-        """Names of the statements that this exchange has had prepared: whether they are is known once it is answered."""
+        """Names of statements that it has had prepared; whether they are is known once that is answered."""
         self._is_asked = True
         """Whether the server was asked to answer all that was sent so far."""
         self._lost: psycopg.Error | None = None
