@@ -243,7 +243,7 @@ def _plain_body(environ: Environ, body: bodies.CommandBody) -> dict[str, Any]:
     if not 0 < int(length) <= LONGEST_BODY:
         raise NotPlain
     raw = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"].seek(0)  # for the ordinary route to read again
+    environ["wsgi.input"] = BytesIO(raw)  # for the ordinary route to read again
     try:
         data = read_object(raw)
     except ParseError:

@@ -325,3 +325,47 @@ def test_of_those_who_do_not_wait_whose_turn_comes_too_late_nothing_is_done() ->
     line.begin("next", told.put)  # type: ignore[arg-type]
     assert told.get(timeout=10) == "did next"
     assert ran == ["slow", "next"]
+
+
+def test_a_small_batch_waits_for_those_who_were_there_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coalescing, "LINGER_MS", 5000.0)
+    monkeypatch.setattr(coalescing, "MOMENT_MS", 60_000.0)
+    sizes: list[int] = []
+    first_is_running, go_on = threading.Event(), threading.Event()
+
+    def run(envelopes: Sequence[Any], _: int | None) -> list[Any]:
+        sizes.append(len(envelopes))
+        if len(sizes) == 1:
+            first_is_running.set()
+            assert go_on.wait(10)
+        return list(envelopes)
+
+    line = Coalescer(run)
+    with ThreadPoolExecutor(4) as callers:
+        first = callers.submit(line.execute, "a")  # type: ignore[arg-type]
+        assert first_is_running.wait(10)
+        others = [callers.submit(line.execute, name) for name in "bcd"]  # type: ignore[arg-type]
+        while len(line._waiting) < 3:
+            time.sleep(0.001)
+        go_on.set()
+        assert first.result(10) == "a"
+        assert not any(other.done() for other in others), "one more was in hand, and may come again"
+        again = callers.submit(line.execute, "e")  # type: ignore[arg-type]
+        assert [other.result(2) for other in others] == ["b", "c", "d"], "it came, and nobody waits for the time"
+        assert again.result(2) == "e"
+    assert sizes == [1, 4]
+
+
+def test_nobody_waits_longer_than_a_moment_for_who_does_not_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coalescing, "LINGER_MS", 50.0)
+    monkeypatch.setattr(coalescing, "MOMENT_MS", 60_000.0)
+    line = Coalescer(lambda envelopes, _: list(envelopes))  # type: ignore[arg-type]
+    line._usual, line._ended = 5, time.monotonic()
+
+    began = time.monotonic()
+    assert line.execute("alone") == "alone"  # type: ignore[arg-type,comparison-overlap]
+    assert 0.05 <= time.monotonic() - began < 2
+
+    began = time.monotonic()
+    assert line.execute("alone") == "alone"  # type: ignore[arg-type,comparison-overlap]
+    assert time.monotonic() - began < 0.05, "nobody else was there a moment ago"

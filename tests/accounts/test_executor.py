@@ -3,12 +3,14 @@
 import psycopg
 import pytest
 
-from accounts.domain.commands import Deposit, OpenAccount, Transfer, Withdraw
+from accounts.domain.commands import Command, Deposit, OpenAccount, Transfer, Withdraw
+from accounts.domain.decide import Decision, Facts
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import Money
 from accounts.models import Account
-from accounts.services import Executed, Refused, execute
-from accounts.services.executor import MAX_BATCH
+from accounts.services import Executed, Refused, execute, executor
+from accounts.services.executor import MAX_BATCH, WRITTEN_AT_ONCE
+from accounts.verification import verify
 from eventstore.errors import BrokenHistory, StoreBusy
 from eventstore.events import new_id
 from eventstore.idempotency import MAX_GUARDED_KEYS
@@ -33,6 +35,38 @@ def test_each_command_of_a_batch_sees_those_before_it(bank: Bank) -> None:
     )
     assert [type(outcome) for outcome in outcomes] == [Executed, Executed, Refused, Executed, Executed, Refused]
     assert (bank.balance(ann), bank.balance(bob)) == (0, 100)
+
+
+def test_a_batch_that_is_written_in_parts_is_one_transaction_over_the_same_accounts(bank: Bank) -> None:
+    ann, bob = bank.open("1.00"), bank.open()
+    commands = [Transfer(ann, bob, EURO) if number % 2 == 0 else Transfer(bob, ann, EURO) for number in range(101)]
+
+    outcomes = execute([bank.envelope(command, key=str(number)) for number, command in enumerate(commands)])
+
+    assert 2 * len(commands) > 3 * WRITTEN_AT_ONCE, "it takes several parts"
+    assert all(isinstance(outcome, Executed) for outcome in outcomes)
+    assert (bank.balance(ann), bank.balance(bob)) == (0, 100)
+    assert Event.objects.filter(aggregate_id=bob).count() == 1 + len(commands)
+    assert verify().differences == 0
+
+
+def test_nothing_of_a_batch_stays_when_a_later_part_of_it_fails(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = bank.open()
+    before = bank.footprint()
+    first, lost = executor.decide, RuntimeError("a rule breaks down")
+    commands = [Deposit(ann, EURO)] * (2 * WRITTEN_AT_ONCE) + [Withdraw(ann, EURO)]
+
+    def breaking(command: Command, facts: Facts) -> Decision:
+        if isinstance(command, Withdraw):
+            raise lost
+        return first(command, facts)
+
+    monkeypatch.setattr(executor, "decide", breaking)
+    with pytest.raises(RuntimeError, match="breaks down"):
+        execute([bank.envelope(command, key=str(number)) for number, command in enumerate(commands)])
+
+    assert bank.footprint() == before
+    assert not IdempotencyRecord.objects.exists()
 
 
 def test_all_or_nothing_means_nothing_when_one_is_refused(bank: Bank) -> None:

@@ -1,8 +1,15 @@
 """Bodies: one JSON object, read in one way only."""
 
+import json
+from typing import Any
+
 import pytest
 from django.conf import settings
+from hypothesis import given
+from hypothesis import strategies as st
+from rest_framework.exceptions import ParseError
 
+from accounts.api.parsers import read_object
 from tests.accounts.api.caller import Caller, refusal
 from tests.bank import Bank
 
@@ -100,3 +107,31 @@ def test_another_media_type_is_refused(api: Caller, bank: Bank, media_type: str)
 
     assert refusal(answer) == (415, "unsupported_media_type")
     assert bank.footprint() == before
+
+
+MEMBERS = st.deferred(lambda: st.lists(st.tuples(st.sampled_from(["a", "b", "command"]), VALUES), max_size=4))
+VALUES = st.one_of(
+    st.sampled_from(['"x"', '""', '"\\""', '"\\u0022"', '"{"', "1", "1.5", "true", "null", "[]", '["a", "a"]']),
+    MEMBERS.map(lambda members: as_object(members)),
+)
+
+
+def as_object(members: list[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in members) + "}"
+
+
+@given(MEMBERS)
+def test_the_quick_look_at_a_body_sees_what_a_careful_one_sees(members: list[tuple[str, str]]) -> None:
+    body = as_object(members)
+
+    def careful(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs), "a name is there twice"
+        return dict(pairs)
+
+    try:
+        expected = json.loads(body, object_pairs_hook=careful)
+    except AssertionError:
+        with pytest.raises(ParseError, match="is there twice"):
+            read_object(body.encode())
+    else:
+        assert read_object(body.encode()) == expected
