@@ -11,6 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from django.urls import Resolver404, resolve
 from playwright.sync_api import Browser, ElementHandle, Error, Locator
 
@@ -135,6 +136,7 @@ def test_each_page_offers_what_the_role_may_do_in_light_and_in_dark(office: Offi
     for place in places(office.scene):
         (seen if office.may(role, place.permissions) else hidden).append(place)
     wrong: dict[str, object] = {}
+    connections.close_all()  # of the test itself: the page of operations would offer to end it, as one held too long
     for place in seen:
         desk.go(place.path, wait_until="domcontentloaded")
         assert desk.page.locator("h1").inner_text().strip(), place.path
