@@ -17,7 +17,7 @@ help:
 	@echo '                             DRILLS_ALLOWED=true make drills (ARGS="--url http://localhost:3001" for another port)'
 	@echo 'make bench                   how fast it is beside bare PostgreSQL, into docs/benchmarks.md (QUICK=1: under five minutes;'
 	@echo '                             ONLY=transfers,bulk ROUNDS=1 SECONDS=3 for a part, printed only)'
-	@echo 'make bench-lists             the time of every list in the admin on ten million events (EVENTS=1000000 for fewer)'
+	@echo 'make bench-lists             the time of every list in the admin on ten million events, which takes a quarter of an hour and more (EVENTS=1000000 for fewer)'
 	@echo 'make manage ARGS="COMMAND"   a command of manage.py on the running bank, e.g. ARGS="verify_ledger"'
 	@echo 'make restart SERVICE=relay   restart one service of the running bank, in order (web, worker, monitor, consumers...)'
 	@echo 'make lint                    formatting, types, import rules, migrations, deployment checks'

@@ -6,6 +6,7 @@ far each file was taken.
 
 from django.db import models
 from django.db.models.functions import Collate, Lower
+from django.template.defaultfilters import pluralize
 
 from accounts.domain.account import Status
 from accounts.domain.products import PRODUCTS
@@ -163,7 +164,11 @@ class LedgerProof(models.Model):
         permissions = [("verify_ledger", "Can have the books proved")]
 
     def __str__(self) -> str:
-        return f"{self.events} events, {self.differences} differences"
+        return f"Proof of {self.events} events: {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        return f"{self.differences} difference{pluralize(self.differences)}" if self.differences else "in balance"
 
 
 class Import(models.Model):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,7 +19,10 @@ from ops.signin import sessions
 from ops.signin.preferences import time_zone_of
 from ops.signin.urls import sign_in_urls
 from ops.signin.views import SignIn, SignInForm
+from ops.timeouts import within
 
+FRONT_PAGE_WITHIN = 8.0
+"""Seconds for all that the front page asks of PostgreSQL: some twenty statements of a millisecond or so."""
 UNUSED = {"search", "autocomplete", "view_on_site"}
 """Routes that the theme and Django bring, and that no page of ours leads to."""
 
@@ -62,6 +65,13 @@ class BankSite(UnfoldAdminSite):
             return admin_policy(answer_with_proof(request, answer) if self.has_permission(request) else answer())
 
         return registered
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The front page. It is looked at when something is wrong: so it waits for nothing longer than a moment."""
+        with within(FRONT_PAGE_WITHIN):
+            response: Any = super().index(request, extra_context)
+            response.render()
+            return cast(HttpResponse, response)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Django's, with the second step behind it."""

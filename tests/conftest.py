@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -79,6 +80,13 @@ def sweep(sweeper: psycopg.Connection) -> Callable[[], None]:
 @pytest.fixture
 def db(django_db_setup: None, django_db_blocker: Any, sweep: Callable[[], None]) -> Iterator[None]:
     """Empty books, and transactions that really commit."""
+    with empty_books(django_db_blocker, sweep):
+        yield
+
+
+@contextmanager
+def empty_books(django_db_blocker: Any, sweep: Callable[[], None]) -> Iterator[None]:
+    """The same, for as long as the block lasts: for tests that share their books."""
     sweep()
     with django_db_blocker.unblock():
         cache.clear()

@@ -10,7 +10,7 @@ from accounts.admin.balance_chart import MOST_POINTS, balance_chart
 from accounts.admin.cells import amount, status_badge, transaction_link
 from accounts.admin.commands.pages import ACCOUNT_COMMANDS
 from accounts.admin.tabs import tabs
-from accounts.admin.timeline import timeline_entry
+from accounts.admin.timeline import in_words, timeline_entry
 from accounts.domain.account import Status
 from accounts.models import Account, Transaction
 from eventstore.admin.events import BY_VERSION
@@ -25,7 +25,7 @@ STATEMENT_SIZE = 10
 
 STATEMENT_COLUMNS = (
     Column("Recorded (UTC)", lambda row: when(row.recorded_at)),
-    Column("Kind", lambda row: row.kind),
+    Column("Kind", lambda row: in_words(row.kind)),
     Column("Amount", lambda row: amount(row.amount, row.currency), numeric=True),
     Column("Balance", lambda row: amount(row.balance, row.currency), numeric=True),
     Column("Value date", lambda row: day(row.value_date)),

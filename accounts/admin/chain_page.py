@@ -9,7 +9,7 @@ from django.utils.html import format_html
 
 from accounts.admin.fields import label_of, shown
 from accounts.admin.tabs import tabs
-from accounts.admin.timeline import SENTENCES
+from accounts.admin.timeline import in_words
 from accounts.chain import (
     MOST_LINKS,
     Agreement,
@@ -155,7 +155,7 @@ def _agreements(account: Account, *, use_snapshots: bool) -> list[dict[str, Any]
 
 
 def _event(found: Link) -> object:
-    name = SENTENCES.get(found.stored.event_type, found.stored.event_type)
+    name = in_words(found.stored.event_type)
     return link(page_of("eventstore.event", found.stored.position), name)
 
 

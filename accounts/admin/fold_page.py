@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 from accounts.admin.cells import amount, transaction_link
 from accounts.admin.fields import label_of, shown
 from accounts.admin.tabs import tabs
-from accounts.admin.timeline import SENTENCES
+from accounts.admin.timeline import in_words
 from accounts.explaining import Fold, Step, TooFar, base_of, fold
 from accounts.models import Account
 from ops.admin.keyset import position
@@ -68,7 +68,7 @@ def _steps(request: HttpRequest, account: Account, folded: Fold) -> dict[str, An
 
 def _columns(currency: str, *, linked: bool) -> tuple[Column, ...]:
     def event(step: Step) -> object:
-        name = SENTENCES.get(step.stored.event_type, step.stored.event_type)
+        name = in_words(step.stored.event_type)
         return link(page_of("eventstore.event", step.stored.position), name) if linked else name
 
     def moved(step: Step) -> object:

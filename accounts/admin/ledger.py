@@ -98,7 +98,7 @@ class ReversalAdmin(KeysetAdmin):
 
 
 def verdict(proof: LedgerProof) -> object:
-    return badge("Proved", "good") if proof.differences == 0 else badge(f"{proof.differences} differences", "bad")
+    return badge("Proved", "good") if proof.differences == 0 else badge(proof.verdict, "bad")
 
 
 def in_lines(sentences: Sequence[str]) -> object:

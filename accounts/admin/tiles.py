@@ -1,12 +1,17 @@
 """The overview's tile of the books."""
 
+from typing import Any
+
+from django.template.defaultfilters import pluralize
+
 from ops.overview import Tile, Values, register_tiles
 
 
 def _books(values: Values) -> str:
     if values["differences"] is None:
         return "never proved"
-    return f"{values['differences']} differences" if values["differences"] else "in balance"
+    found: Any = values["differences"]
+    return f"{found} difference{pluralize(found)}" if found else "in balance"
 
 
 def _proved(values: Values) -> str:

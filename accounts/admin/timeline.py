@@ -47,9 +47,14 @@ class Entry:
     notes: list[tuple[str, object]]
 
 
+def in_words(event_type: str) -> str:
+    """What has happened, for people; a type that is new here is told by its name."""
+    return SENTENCES.get(event_type, event_type)
+
+
 def timeline_entry(event: Event, currency: str, *, linked: bool) -> Entry:
     """`currency` is the account's: limits are in it."""
-    sentence = SENTENCES.get(event.event_type, event.event_type)
+    sentence = in_words(event.event_type)
     is_posting = event.event_type in POSTING_TYPES and event.data.get("amount") not in (None, 0)
     return Entry(
         version=event.version,

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.admin.cells import CURRENCY, account_link, amount, ledger_account, transaction_link, transaction_url
 from accounts.admin.commands import urls as command_urls
-from accounts.admin.timeline import timeline_entry
+from accounts.admin.timeline import in_words, timeline_entry
 from accounts.domain.events import POSTING_TYPES
 from accounts.models import Account, JournalLine, Reversal, Transaction
 from eventstore.admin.events import BY_VERSION
@@ -47,7 +47,7 @@ class TransactionAdmin(KeysetAdmin):
         Column("Transaction", lambda row: transaction_link(row.transaction_id)),
         Column("Recorded (UTC)", lambda row: when(row.recorded_at)),
         Column("Account", lambda row: account_link(row.account_id)),
-        Column("Kind", lambda row: row.kind),
+        Column("Kind", lambda row: in_words(row.kind)),
         Column("Amount", lambda row: amount(row.amount, row.currency), numeric=True),
         Column("Balance", lambda row: amount(row.balance, row.currency), numeric=True),
         Column("Contra", lambda row: ledger_account(row.contra)),

@@ -9,6 +9,7 @@ from django.views import defaults
 
 from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem
 from accounts.domain.errors import ErrorCode
+from ops.timeouts.outage import is_outage
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -42,7 +43,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _too_busy(request: HttpRequest) -> HttpResponse:
     if _wants_problem(request):
         return _answer(request, ErrorCode.OVERLOADED, "The database gave no answer in time.")
-    page = render_to_string("503.html")
+    page = render_to_string("503_database.html" if is_outage(sys.exc_info()[1]) else "503.html")
     return HttpResponse(page, status=503, headers=headers_for(ErrorCode.OVERLOADED))
 
 

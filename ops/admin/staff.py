@@ -38,7 +38,13 @@ class StaffCreationForm(ReasonMixin, UserCreationForm):
 
 
 class StaffPasswordForm(ReasonMixin, AdminPasswordChangeForm):
-    pass
+    """Not for taking a password away: to keep somebody out is to take “active” away."""
+
+    field_order = ("password1", "password2", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
 
 
 class RoleForm(ReasonMixin, forms.ModelForm):
@@ -56,6 +62,7 @@ class StaffAdmin(ExportedAdmin, DjangoUserAdmin):
     form = StaffChangeForm
     add_form = StaffCreationForm
     change_password_form = StaffPasswordForm
+    change_user_password_template = "signin/set_password.html"  # noqa: S105 - the name of a file
     list_display = ("username", "first_name", "last_name", "is_active", "is_staff", "is_superuser")
     list_filter = ("is_active", "is_staff", "groups")
     filter_horizontal = ()

@@ -11,11 +11,13 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from ops.timeouts import time_left
+from ops.timeouts import time_left, within
 from ops.timeouts.outage import Guard
 
 SOUND_FOR = 1.0
 """Seconds for which a connection that was returned sound is taken for sound."""
+CHECKED_WITHIN = 5.0
+"""Seconds in which a connection has to answer to be sound; and all others of the pool, where one was not."""
 FRAMES_KEPT = 40
 """Of the code that takes a connection. A request passes about sixty, of which the nearest tell who it is."""
 
@@ -30,11 +32,14 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
     if time.monotonic() - getattr(connection, "returned_at", 0.0) < SOUND_FOR and _is_quiet(connection):
         return
     try:
-        ConnectionPool.check_connection(connection)
+        with within(CHECKED_WITHIN):
+            ConnectionPool.check_connection(connection)
     except psycopg.Error:
         pool = connection._pool
-        if isinstance(pool, ConnectionPool):
-            pool.check()
+        if isinstance(pool, Pool):
+            pool.found_dead_at = time.monotonic()
+            with within(CHECKED_WITHIN):
+                pool.check()
         raise
 
 
@@ -73,6 +78,8 @@ class Pool(ConnectionPool[psycopg.Connection[Any]]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.checkouts: dict[int, Checkout] = {}
+        self.found_dead_at = 0.0
+        """When a connection gave no answer to the check, by `time.monotonic`."""
         self.guard = Guard(self)
 
     def getconn(self, timeout: float | None = None) -> psycopg.Connection[Any]:

@@ -1,13 +1,21 @@
-"""Ends sessions in time, on every request that brings one."""
+"""Ends sessions in time, on every request that brings one. A page that is asked for does not wait long for the
+database to tell whose session it is: where PostgreSQL hangs, this is the first to notice."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
 from ops.signin import sessions
+from ops.timeouts import within
+
+LOOKED_UP_WITHIN = 5.0
+"""Seconds, for session and user of somebody who looks at a page. (Who sends a form may wait as long as any command.)
+It is one round trip or two."""
 
 
 class SignedInMiddleware:
@@ -18,7 +26,7 @@ class SignedInMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         # Without the cookie nobody is signed in, and nothing has to be asked (nor `Vary: Cookie` to be said).
-        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and self._is_known(request):
             why = sessions.over(request.session)
             if why is None:
                 sessions.note_activity(request)
@@ -27,3 +35,12 @@ class SignedInMiddleware:
                 request.user = AnonymousUser()
                 messages.warning(request, why)
         return self.get_response(request)
+
+    def _is_known(self, request: HttpRequest) -> bool:
+        looks = request.method in ("GET", "HEAD")
+        try:
+            with within(LOOKED_UP_WITHIN) if looks else nullcontext():
+                return bool(request.user.is_authenticated)
+        except Error:
+            request.user = AnonymousUser()  # else whoever logs the request would ask, and wait, once more
+            raise

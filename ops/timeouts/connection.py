@@ -25,6 +25,8 @@ GRACE = 2.0
 SENDING = 20e-6
 """Seconds below which nothing was waited for: in a pipeline a statement is sent now and answered later."""
 CANCEL_WITHIN = 1.0
+"""Seconds; where the caller's own time is up as well, a part of it: of many connections each is given up so."""
+CANCEL_AT_LEAST = 0.2
 _INTERVAL = 0.1
 
 
@@ -63,7 +65,7 @@ class BoundedConnection(psycopg.Connection[Row]):
     def _give_up(self) -> None:
         """Asks the server to end the statement, so that it lets go of its locks, and closes this end."""
         with suppress(psycopg.Error):  # where it hangs, it will notice later that the connection is gone
-            self.cancel_safe(timeout=CANCEL_WITHIN)
+            self.cancel_safe(timeout=max(CANCEL_AT_LEAST, time_left(CANCEL_WITHIN)))
         self.pgconn.finish()
 
 

@@ -1,8 +1,9 @@
 """Leaving PostgreSQL alone while it cannot be reached, so that callers are told at once instead of after the wait for
 a connection that cannot come.
 
-A pool that is merely exhausted is no outage: only when its attempts to connect have been failing is a wait in vain
-counted against the breaker. What opens it again is a connection of the breaker's own.
+A pool that is merely exhausted is no outage: only when its attempts to connect have been failing, or a connection was
+found dead meanwhile, is a wait in vain counted against the breaker. What opens it again is a connection of the
+breaker's own.
 """
 
 import time
@@ -14,11 +15,13 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ops.breaker import CircuitBreaker, CircuitOpen
 from ops.timeouts.attempts import record
-from ops.timeouts.connection import connect
+from ops.timeouts.connection import NoAnswer, connect
 from ops.timeouts.deadline import within
 
 C = TypeVar("C")
 PROBE_WITHIN = 2.0
+GOING_DOWN = ("57P01", "57P02", "57P03")
+"""SQLSTATEs: the server is being shut down, has crashed, or is not up yet."""
 
 
 class Unreachable(psycopg.OperationalError):
@@ -48,13 +51,13 @@ class Guard:
             raise Unreachable("the database has been out of reach and is left alone for now") from error
 
     def _take(self, getconn: Callable[[], C]) -> C:
-        started = time.perf_counter()
+        started, waited_from = time.perf_counter(), time.monotonic()
         try:
             return getconn()
         except PoolTimeout as error:
             record("database", "timeout", time.perf_counter() - started)
             known, self._errors = self._errors, self._pool.get_stats().get("connections_errors", 0)
-            if self._errors > known:
+            if self._errors > known or getattr(self._pool, "found_dead_at", 0.0) >= waited_from:
                 raise Unreachable("the database cannot be reached") from error
             raise
 
@@ -62,3 +65,15 @@ class Guard:
         parameters: dict[str, Any] = {**(self._pool.kwargs or {}), "connect_timeout": int(PROBE_WITHIN)}  # type: ignore[dict-item]
         with within(PROBE_WITHIN), connect(**parameters) as connection:
             connection.execute("SELECT 1")
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, says that PostgreSQL is out of reach or gives no answer; not
+    that it is busy, or refuses."""
+    while error is not None:
+        if isinstance(error, NoAnswer | Unreachable):
+            return True
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, PoolTimeout):
+            return error.sqlstate is None or error.sqlstate in GOING_DOWN or error.sqlstate.startswith("08")
+        error = error.__cause__
+    return False

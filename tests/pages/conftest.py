@@ -3,8 +3,10 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -72,10 +74,13 @@ class Desk:
         self.enter(make_staff(role))
 
     def enter(self, user: User) -> None:
+        self.take_seat(user)
+        self.go("/admin/")
+
+    def take_seat(self, user: User) -> None:
         """Signed in, by a session that is there already: `test_sign_in` goes the whole way."""
         cookie = signed_in(user).cookies[settings.SESSION_COOKIE_NAME]
         self.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": self.server}])
-        self.go("/admin/")
 
     def fill_in_sign_in(self, name: str, password: str) -> None:
         self.page.get_by_label("Username").fill(name)
@@ -86,8 +91,8 @@ class Desk:
         self.page.get_by_label("Code").fill(code)
         self.page.locator("form button[type=submit]").click()
 
-    def go(self, path: str) -> None:
-        self.page.goto(f"{self.server}{path}")
+    def go(self, path: str, **more: Any) -> None:
+        self.page.goto(f"{self.server}{path}", **more)
 
     def path(self) -> str:
         return self.page.url.removeprefix(self.server)
@@ -112,7 +117,8 @@ class Desk:
         self.page.locator("#main form[method=post] button[type=submit]").click()
 
     def shot(self, name: str, *, full: bool = True) -> Path:
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state("load")
+        self.page.evaluate("() => document.fonts.ready.then(() => null)")
         path = SCREENSHOTS / f"{name}.png"
         self.page.screenshot(path=path, full_page=full)
         return path
@@ -127,7 +133,15 @@ class Desk:
 
 @pytest.fixture
 def desk(db: None, browser: Browser, server: str) -> Iterator[Desk]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", locale="en-GB")
+    with desk_at(browser, server) as desk:
+        yield desk
+    assert desk.complaints == [], "the browser complained"
+
+
+@contextmanager
+def desk_at(browser: Browser, server: str, *, color_scheme: Any = "light") -> Iterator[Desk]:
+    viewport: Any = {"width": 1280, "height": 900}
+    context = browser.new_context(viewport=viewport, color_scheme=color_scheme, locale="en-GB")
     page = context.new_page()
     page.set_default_timeout(15_000)
     desk = Desk(page, server)
@@ -139,4 +153,3 @@ def desk(db: None, browser: Browser, server: str) -> Iterator[Desk]:
     )
     yield desk
     context.close()
-    assert desk.complaints == [], "the browser complained"
