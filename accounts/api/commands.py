@@ -20,6 +20,7 @@ from accounts.api.headers import (
     idempotency_key_of,
     refuse_if_match,
 )
+from accounts.api.plain import plain_fields
 from accounts.api.representations import command_result
 from accounts.domain.commands import Command
 from accounts.domain.errors import ErrorCode, Refusal
@@ -58,7 +59,9 @@ class CommandView(ApiView):
         """
         client, body = client_of(request), self.body()
         key = idempotency_key_of(request)
-        command = body.build(subject, body.run_validation(body_of(request)), client.actor)
+        given = body_of(request)
+        data = plain_fields(body.name, given) or body.run_validation(given)
+        command = body.build(subject, data, client.actor)
         require_scopes(api_key_of(request).scopes, body, command)
         executed = execute_one(
             Envelope(
