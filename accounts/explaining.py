@@ -5,7 +5,7 @@ domain. Only here each step is kept.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -107,7 +107,7 @@ def _steps(account_id: UUID, state: State | None, *, after: int, upto: int) -> I
 
 def differences(before: State | None, after: State) -> tuple[Change, ...]:
     """Field by field; from nothing, every field is a change."""
-    names = [field.name for field in fields(State) if field.name not in ("version", "id")]
+    names = [name for name in State.__struct_fields__ if name not in ("version", "id")]
     pairs = [(name, getattr(before, name, None), getattr(after, name)) for name in names]
     return tuple(Change(name, old, new) for name, old, new in pairs if old != new)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.services.executor import WRITTEN_AT_ONCE
 from tests.accounts.api.caller import Caller
 from tests.statements import Since, counted
 
@@ -28,13 +29,16 @@ def test_a_command_costs_the_statements_of_the_executor_alone(api: Caller, state
     assert statements() == COMMAND
 
 
-def test_a_batch_costs_what_a_single_command_costs(api: Caller, statements: Since) -> None:
+@pytest.mark.parametrize(("commands", "parts"), [(WRITTEN_AT_ONCE - 1, 1), (2 * WRITTEN_AT_ONCE + 1, 3)])
+def test_a_batch_costs_what_a_single_command_costs_and_a_statement_for_each_further_part(
+    api: Caller, statements: Since, commands: int, parts: int
+) -> None:
     account_id = api.open()
     statements()
 
-    api.post("/batches", {"commands": [{"command": "deposit", "account_id": account_id, **BODY}] * 100})
+    api.post("/batches", {"commands": [{"command": "deposit", "account_id": account_id, **BODY}] * commands})
 
-    assert statements() == COMMAND
+    assert statements() == COMMAND + parts - 1
 
 
 @pytest.mark.parametrize(
