@@ -67,7 +67,7 @@ def load() -> Any:
 
 def _collect_rarely() -> None:
     """What was loaded stays, so the garbage collector need not look at it again; and requests leave few cycles, so
-    it need not look after every few hundred objects: it took a quarter of a worker's time under load."""
+    it need not look after every few hundred objects: that took a seventh of a worker's time under load."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 10)
