@@ -3,6 +3,8 @@
 PYTHON ?= python3
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
+# Two processes with servers of their own; a file of tests stays whole, since it may share what it has prepared.
+SPREAD = --numprocesses=2 --dist=loadfile
 
 .PHONY: help run test test-drills test-looks screenshots faults drills bench bench-lists kafka-jars manage restart lint format lock audit
 
@@ -34,13 +36,13 @@ run:
 	@exec $(LAUNCH) run
 
 test:
-	@exec $(LAUNCH) test -- $(or $(ARGS),--ignore=tests/drills --ignore=tests/pages)
+	@exec $(LAUNCH) test -- $(or $(ARGS),$(SPREAD) --ignore=tests/drills --ignore=tests/pages)
 
 test-drills:
 	@exec $(LAUNCH) test -- tests/drills
 
 test-looks:
-	@exec $(LAUNCH) test -- tests/pages
+	@exec $(LAUNCH) test -- $(SPREAD) tests/pages
 
 screenshots:
 	@README_SCREENSHOTS=1 exec $(LAUNCH) test -- tests/pages/test_readme_screenshots.py

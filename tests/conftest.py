@@ -4,6 +4,7 @@ The tests run with the application's own role, so that a missing privilege is no
 tests uses the superuser, since nobody else can remove an event.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from django.core.cache import cache
 from django.db import connection, connections
 
 from ops.conf import get_settings
+from ops.embedded.throwaway import SERVERS_OF_WORKERS
 from tests.bank import Bank
 
 KEPT_TABLES = {
@@ -38,6 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["BOARD_DIR"] = folder = tempfile.mkdtemp(prefix="board-")
     get_settings.cache_clear()
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Each process has the servers that `make test` started for it."""
+    for spec, own in zip(specs, json.loads(os.environ[SERVERS_OF_WORKERS]), strict=True):
+        spec.env.update(own)
 
 
 @pytest.fixture(autouse=True)

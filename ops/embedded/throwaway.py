@@ -1,7 +1,9 @@
 """`make test`: fresh servers in a directory of their own, a migrated database, and all of it gone afterwards."""
 
+import argparse
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -20,11 +22,31 @@ from ops.embedded.supervisor import StopRequest, Supervisor
 
 DATABASE = "banking_es_test"
 PREFIX = "test-"
+SERVERS_OF_WORKERS = "TEST_SERVERS_OF_WORKERS"
+"""A JSON list: what each of pytest-xdist's workers finds in its environment in place of what the first one does."""
 
 
 def test(arguments: Sequence[str], stop: StopRequest) -> int:
-    """Run pytest with these arguments against throw-away servers; returns its exit code."""
-    return shell([PYTHON, "-m", "pytest", *arguments], stop)
+    """Run pytest with these arguments against throw-away servers; returns its exit code.
+
+    With `--numprocesses=N` each of the processes has servers of its own, so that none sees what others do.
+    """
+    with contextlib.ExitStack() as opened:
+        own = [
+            opened.enter_context(throwaway_environment(dict(os.environ), stop)) for _ in range(_processes(arguments))
+        ]
+        apart = [
+            {name: value for name, value in prepared.items() if own[0].get(name) != value} for prepared in own
+        ]
+        shared = own[0] | {SERVERS_OF_WORKERS: json.dumps(apart)}
+        return steps.foreground([PYTHON, "-m", "pytest", *arguments], shared, stop)
+
+
+def _processes(arguments: Sequence[str]) -> int:
+    """How many processes pytest will spread the tests over."""
+    parser = argparse.ArgumentParser(prog="pytest", add_help=False, allow_abbrev=False)
+    parser.add_argument("-n", "--numprocesses", type=int, default=1)
+    return max(1, parser.parse_known_args(arguments)[0].numprocesses)
 
 
 def shell(command: Sequence[str | Path], stop: StopRequest) -> int:

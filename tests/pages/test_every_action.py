@@ -35,7 +35,7 @@ NO_ACTION = re.compile(
     r"(jsi18n|app_list|.*_history|.*_delete|.*_state|accounts_transaction_change|"
     r"eventstore_idempotencyrecord_change|password_change_done|"  # they lead on to another page
     r"log(in|out)|second_factor|second_factor_qr|"
-    r"recovery_codes.*|enrol.*|renew_recovery_codes|end_own_session|)"  # test_sign_in
+    r"recovery_codes.*|enrol.*|renew_recovery_codes|end_own_session|)"  # test_sign_in, test_own_sign_in
 )
 CONTROLS = """async () => {
     const seen = element => element.checkVisibility({checkVisibilityCSS: true});

@@ -1,5 +1,6 @@
 """/health tells the truth, in time, and names who is to blame."""
 
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -170,13 +171,15 @@ def test_a_threshold_is_crossed_beyond_it_and_not_at_it() -> None:
     assert both.reason == "heavy (load 0.9, above 0.8); few (left 1, below 3)"
 
 
-def test_it_is_quick_while_all_is_well(operator: Operator) -> None:
-    for _ in range(3):
-        operator.get("/health")
-    taken = []
-    for _ in range(60):
-        started = time.perf_counter()
-        operator.http.get("/health")
-        taken.append(time.perf_counter() - started)
-    # Twice the promise, and the quickest, since others work on this machine too: tests.benchmarks.endpoints measures.
-    assert min(taken) < 0.1
+def test_asking_for_everything_at_once_is_quicker_than_asking_for_each_component(operator: Operator) -> None:
+    """What holds on any machine. In milliseconds: `python -m tests.benchmarks.endpoints`."""
+
+    def median(path: str) -> float:
+        taken = []
+        for _ in range(12):
+            started = time.perf_counter()
+            operator.http.get(path)
+            taken.append(time.perf_counter() - started)
+        return statistics.median(taken[2:])
+
+    assert median("/health") < sum(median(f"/health/{name}") for name in COMPONENTS)
