@@ -35,9 +35,7 @@ def test(arguments: Sequence[str], stop: StopRequest) -> int:
         own = [
             opened.enter_context(throwaway_environment(dict(os.environ), stop)) for _ in range(_processes(arguments))
         ]
-        apart = [
-            {name: value for name, value in prepared.items() if own[0].get(name) != value} for prepared in own
-        ]
+        apart = [{name: value for name, value in prepared.items() if own[0].get(name) != value} for prepared in own]
         shared = own[0] | {SERVERS_OF_WORKERS: json.dumps(apart)}
         return steps.foreground([PYTHON, "-m", "pytest", *arguments], shared, stop)
 

@@ -1,4 +1,4 @@
-"""Each role's own way in, in light and in dark: the first sign-in, one's own page with all that it offers, and out."""
+"""Each role's own way in, in light and in dark: the first sign-in, all that its own page offers, and out."""
 
 import pytest
 from playwright.sync_api import Browser
