@@ -4,7 +4,7 @@ PYTHON ?= python3
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 # Two processes with servers of their own; a file of tests stays whole, since it may share what it has prepared.
-SPREAD = --numprocesses=2 --dist=loadfile
+SPREAD = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help run test test-drills test-looks screenshots faults drills bench bench-lists kafka-jars manage restart lint format lock audit
 

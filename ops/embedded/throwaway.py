@@ -24,6 +24,8 @@ DATABASE = "banking_es_test"
 PREFIX = "test-"
 SERVERS_OF_WORKERS = "TEST_SERVERS_OF_WORKERS"
 """A JSON list: what each of pytest-xdist's workers finds in its environment in place of what the first one does."""
+PATIENCE = {"CACHE_REDIS_TIMEOUT_MS": "500"}
+"""What tests do side by side on a small machine is no outage of Redis."""
 
 
 def test(arguments: Sequence[str], stop: StopRequest) -> int:
@@ -36,7 +38,7 @@ def test(arguments: Sequence[str], stop: StopRequest) -> int:
             opened.enter_context(throwaway_environment(dict(os.environ), stop)) for _ in range(_processes(arguments))
         ]
         apart = [{name: value for name, value in prepared.items() if own[0].get(name) != value} for prepared in own]
-        shared = own[0] | {SERVERS_OF_WORKERS: json.dumps(apart)}
+        shared = own[0] | PATIENCE | {SERVERS_OF_WORKERS: json.dumps(apart)}
         return steps.foreground([PYTHON, "-m", "pytest", *arguments], shared, stop)
 
 

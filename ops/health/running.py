@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -152,12 +152,21 @@ def run_checks(checks: Collection[Watched], *, patience: float = math.inf) -> di
     `patience`: seconds to wait for all of them together, where HEALTH_CHECK_TIMEOUT is too long. What has not
     answered by then carries `"answered": False` and what it said last.
     """
-    until = time.monotonic() + patience
-    runs: dict[str, _Run] = {}
+    return outcomes(begin_checks(checks), patience=patience)
+
+
+def begin_checks(checks: Collection[Watched]) -> list[_Run]:
+    """For whoever has something else to do until they answer: `outcomes` waits for them."""
+    begun = {}
     for lane in dict.fromkeys(check.lane for check in checks):
-        mine = [check for check in checks if check.lane is lane]
-        runs |= {run.check.name: run for run in lane.begin(mine)}
-    return {check.name: check.lane.outcome(runs[check.name], until) for check in checks}
+        begun |= {run.check: run for run in lane.begin([check for check in checks if check.lane is lane])}
+    return [begun[check] for check in checks]
+
+
+def outcomes(begun: Iterable[_Run], *, patience: float = math.inf) -> dict[str, dict[str, Any]]:
+    """As `run_checks` gives them."""
+    until = time.monotonic() + patience
+    return {run.check.name: run.check.lane.outcome(run, until) for run in begun}
 
 
 def _told(report: Report, seconds: float) -> dict[str, Any]:

@@ -7,8 +7,9 @@ whichever process is asked. A scrape takes as long as its slowest check, which H
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     REGISTRY,
@@ -23,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from ops.health.registry import registered_checks
 from ops.health.report import ORDER
-from ops.health.running import run_checks
+from ops.health.running import begin_checks, outcomes
 from ops.metrics import machine
 from ops.metrics.registry import registered_measures
 
@@ -35,9 +36,11 @@ HEALTH_HELP = "0 healthy, 1 degraded, 2 unhealthy."
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format."""
+    begun = begin_checks(registered_checks().values())
+    counted = generate_latest(_of_processes())  # while the checks wait for what they ask
     own = CollectorRegistry()
-    own.register(_Measured())
-    return generate_latest(_of_processes()) + generate_latest(own)
+    own.register(_Measured(outcomes(begun)))
+    return counted + generate_latest(own)
 
 
 def _of_processes() -> CollectorRegistry:
@@ -68,10 +71,13 @@ def _lives(pid: int) -> bool:
 
 
 class _Measured(Collector):
-    """What the checks measure."""
+    """What the checks told, and what was measured in them."""
+
+    def __init__(self, told: Mapping[str, dict[str, Any]]) -> None:
+        self._told = told
 
     def collect(self) -> Iterator[Metric]:
-        told = run_checks(registered_checks().values())
+        told = self._told
         health = GaugeMetricFamily(HEALTH, HEALTH_HELP, labels=["component"])
         for component, entry in told.items():
             health.add_metric([component], ORDER.index(entry["status"]))
