@@ -157,7 +157,7 @@ def run_checks(checks: Collection[Watched], *, patience: float = math.inf) -> di
 
 def begin_checks(checks: Collection[Watched]) -> list[_Run]:
     """For whoever has something else to do until they answer: `outcomes` waits for them."""
-    begun = {}
+    begun: dict[Watched, _Run] = {}
     for lane in dict.fromkeys(check.lane for check in checks):
         begun |= {run.check: run for run in lane.begin([check for check in checks if check.lane is lane])}
     return [begun[check] for check in checks]
