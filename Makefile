@@ -42,7 +42,7 @@ test-drills:
 	@exec $(LAUNCH) test -- tests/drills
 
 test-looks:
-	@exec $(LAUNCH) test -- $(SPREAD) tests/pages
+	@exec $(LAUNCH) test -- tests/pages
 
 screenshots:
 	@README_SCREENSHOTS=1 exec $(LAUNCH) test -- tests/pages/test_readme_screenshots.py

@@ -98,6 +98,7 @@ def forms(scene: Scene) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(300)  # some twenty pages, each looked at three times
 @pytest.mark.parametrize("pages", [lists, account, rows, forms], ids=lambda pages: pages.__name__)
 def test_axe_finds_nothing_serious_in_light_or_dark_and_nothing_is_cut_off(
     scene: Scene, desk: Desk, pages: Callable[[Scene], list[str]]
