@@ -156,7 +156,7 @@ def run_checks(checks: Collection[Watched], *, patience: float = math.inf) -> di
 
 
 def begin_checks(checks: Collection[Watched]) -> list[_Run]:
-    """For whoever has something else to do until they answer: `outcomes` waits for them."""
+    """Sets them going and returns at once, for whoever has something else to do meanwhile; `outcomes` waits."""
     begun: dict[Watched, _Run] = {}
     for lane in dict.fromkeys(check.lane for check in checks):
         begun |= {run.check: run for run in lane.begin([check for check in checks if check.lane is lane])}
@@ -164,7 +164,7 @@ def begin_checks(checks: Collection[Watched]) -> list[_Run]:
 
 
 def outcomes(begun: Iterable[_Run], *, patience: float = math.inf) -> dict[str, dict[str, Any]]:
-    """As `run_checks` gives them."""
+    """Waits for what `begin_checks` began; see `run_checks`."""
     until = time.monotonic() + patience
     return {run.check.name: run.check.lane.outcome(run, until) for run in begun}
 

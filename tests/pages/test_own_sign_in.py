@@ -12,7 +12,7 @@ from tests.staff import PASSWORD, make_staff, signed_in
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("role", sorted(ROLES))
-def test_it_leads_from_the_first_sign_in_to_the_next(
+def test_each_role_signs_in_tends_its_own_sign_in_and_signs_in_again(
     db: None, browser: Browser, server: str, role: str, scheme: str
 ) -> None:
     user = make_staff(role)
@@ -26,7 +26,7 @@ def test_it_leads_from_the_first_sign_in_to_the_next(
 
         desk.go("/admin/")
         arrives("/admin/login/?next=/admin/", saying="Log in").fill_in_sign_in(role, PASSWORD)
-        arrives("/admin/second-factor/enrol/", saying="Code").fill_in_code(shown(desk).code())
+        arrives("/admin/second-factor/enrol/", saying="Code").fill_in_code(app_shown(desk).code())
         arrives("/admin/second-factor/enrol/", saying="They are shown this once")
         desk.page.get_by_role("link", name="I have kept them").click()
         arrives("/admin/", saying="Overview")
@@ -43,7 +43,7 @@ def test_it_leads_from_the_first_sign_in_to_the_next(
 
         desk.go("/admin/my-sign-in/")
         desk.click("Use another app")
-        app = shown(arrives("/admin/my-sign-in/app/", saying="Confirm the new app"))
+        app = app_shown(arrives("/admin/my-sign-in/app/", saying="Confirm the new app"))
         desk.fill(code=app.code())
         desk.click("Confirm the new app", role="button")
         arrives("/admin/my-sign-in/app/", saying="They are shown this once")
@@ -73,6 +73,6 @@ def test_it_leads_from_the_first_sign_in_to_the_next(
     ]
 
 
-def shown(desk: Desk) -> Authenticator:
-    """The app, having read what the page shows."""
+def app_shown(desk: Desk) -> Authenticator:
+    """An authenticator app that has read the secret on the page."""
     return Authenticator.of_text(desk.page.locator(".b-secret").inner_text())

@@ -1,6 +1,5 @@
 """/health tells the truth, in time, and names who is to blame."""
 
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -171,15 +170,26 @@ def test_a_threshold_is_crossed_beyond_it_and_not_at_it() -> None:
     assert both.reason == "heavy (load 0.9, above 0.8); few (left 1, below 3)"
 
 
-def test_asking_for_everything_at_once_is_quicker_than_asking_for_each_component(operator: Operator) -> None:
-    """What holds on any machine. In milliseconds: `python -m tests.benchmarks.endpoints`."""
+@pytest.mark.usefixtures("own_checks")
+def test_checks_that_ask_different_components_run_side_by_side_and_those_of_one_in_turn(operator: Operator) -> None:
+    """How quick /health is in milliseconds, `python -m tests.benchmarks.endpoints` tells: no bound fits all machines."""
+    meeting, alone = threading.Barrier(2), threading.Lock()
 
-    def median(path: str) -> float:
-        taken = []
-        for _ in range(12):
-            started = time.perf_counter()
-            operator.http.get(path)
-            taken.append(time.perf_counter() - started)
-        return statistics.median(taken[2:])
+    def meets() -> Report:
+        meeting.wait(4)
+        return Report("healthy", "met the other")
 
-    assert median("/health") < sum(median(f"/health/{name}") for name in COMPONENTS)
+    def has_its_turn() -> Report:
+        assert alone.acquire(blocking=False)
+        time.sleep(0.05)
+        alone.release()
+        return Report("healthy", "was alone")
+
+    register_check("here", meets)
+    register_check("there", meets)
+    register_check("first", has_its_turn, asks="one of them")
+    register_check("second", has_its_turn, asks="one of them")
+    told = operator.get("/health").json()["components"]
+
+    assert told["here"]["reason"] == told["there"]["reason"] == "met the other"
+    assert told["first"]["reason"] == told["second"]["reason"] == "was alone"
