@@ -172,7 +172,7 @@ def test_a_threshold_is_crossed_beyond_it_and_not_at_it() -> None:
 
 @pytest.mark.usefixtures("own_checks")
 def test_checks_that_ask_different_components_run_side_by_side_and_those_of_one_in_turn(operator: Operator) -> None:
-    """How quick /health is in milliseconds, `python -m tests.benchmarks.endpoints` tells: no bound fits all machines."""
+    """How many milliseconds it takes, `python -m tests.benchmarks.endpoints` tells: no bound fits all machines."""
     meeting, alone = threading.Barrier(2), threading.Lock()
 
     def meets() -> Report:
