@@ -135,7 +135,7 @@ def following_values() -> dict[str, Any]:
     followers = sum(map(_follows, board.boards()))
     known = {projection.name for projection in projections.registered()}
     begun = {model.projection for model in found}
-    state = following.feed_state()
+    last, mark = following.ends()
     behind = max((model.behind for model in found), default=0)
     seconds = max((model.seconds for model in found if model.seconds is not None), default=0.0)
     return {
@@ -144,9 +144,9 @@ def following_values() -> dict[str, Any]:
         "unattended_lag": behind if behind and not followers else 0,
         "unattended_seconds": None if followers else _rounded(seconds),
         "not_running": sum(model.state != "running" for model in found),
-        "not_begun": len(known - begun) if state.last else 0,
+        "not_begun": len(known - begun) if last else 0,
         "followers_on_this_machine": followers,
-        "mark": state.mark,
+        "mark": mark,
         "projections": [asdict(model) | {"seconds": _rounded(model.seconds)} for model in found],
     }
 

@@ -1,12 +1,17 @@
 """The topics: one partition a shard, made by the relay where they are missing."""
 
+import time
+
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from eventstore.errors import BrokenHistory
 from eventstore.kafka import clients
 from ops.conf import get_settings
 from ops.timeouts import attempt
+
+NAMED_POLL = 0.05
+"""Seconds between two looks for a topic that was just made."""
 
 
 def ensure_topics(shards: int) -> None:
@@ -33,13 +38,25 @@ def _ensure_topics(shards: int) -> None:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
-        known = client.list_topics(timeout=timeout).topics
-    partitions = len(known[config.kafka_topic].partitions) if config.kafka_topic in known else shards
+    partitions = _partitions(client, config.kafka_topic, timeout)
     if partitions != shards:
         raise BrokenHistory(
             f"topic {config.kafka_topic} has {partitions} partitions and the store has {shards} shards: "
             "set KAFKA_TOPIC to the name of a new topic"
         )
+
+
+def _partitions(client: AdminClient, topic: str, seconds: float) -> int:
+    """How many there are. A broker may name a new topic only some moments after it was made, also one that somebody
+    else has just made with another number of partitions."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = client.list_topics(timeout=seconds).topics.get(topic)
+        if found is not None and found.partitions:
+            return len(found.partitions)
+        time.sleep(NAMED_POLL)
+    unknown = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, f"{topic} is there and not named within {seconds} s")
+    raise KafkaException(unknown)
 
 
 def _new_topic(name: str, partitions: int) -> NewTopic:

@@ -8,7 +8,7 @@ holds a lock on its file for as long as it lives, so that nobody takes the opera
 The files are shared by the processes of one machine (or of one volume), not between machines.
 """
 
-from ops.board.reading import Seen, boards, in_hand, own_slots, total, totals, totals_by_second
+from ops.board.reading import Seen, boards, in_hand, one_look, own_slots, total, totals, totals_by_second
 from ops.board.writing import Slot, count, own_in_hand, publish, take_slot
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "boards",
     "count",
     "in_hand",
+    "one_look",
     "own_in_hand",
     "own_slots",
     "publish",

@@ -1,6 +1,5 @@
 """The boards of all processes of this machine."""
 
-import fcntl
 import mmap
 import os
 import socket
@@ -8,8 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,23 +19,17 @@ from ops.board.layout import (
     FACTS_AT,
     HEADER_AT,
     IN_HAND_AT,
-    LAST_COUNT,
-    LAST_COUNT_AT,
-    MAGIC,
-    NAME_SIZE,
-    NAMES_AT,
     RECORD,
     SECONDS,
-    SERIES,
-    SIZE,
     SLOTS,
-    SUFFIX,
     bucket_at,
-    directory,
     slot_at,
 )
+from ops.board.opening import Opened, opened
 
 TRIES = 20
+LOOK = 0.1
+"""Seconds for which `one_look` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +43,57 @@ class Seen:
     slots: list[dict[str, Any]]
 
 
+class _Look:
+    """What was read of the boards, for `LOOK` seconds."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.files: list[tuple[Opened, bool]] | None = None
+        self.boards: list[Seen] | None = None
+
+
+_look: ContextVar[_Look | None] = ContextVar("look", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Within the block the boards are read once in a tenth of a second, however often they are asked for: for those
+    who put many questions for one answer, such as a lane of health checks."""
+    token = _look.set(_Look())
+    try:
+        yield
+    finally:
+        _look.reset(token)
+
+
+def _current() -> _Look:
+    look = _look.get() or _Look()
+    now = time.monotonic()
+    if now - look.at > LOOK:
+        look.at, look.files, look.boards = now, None, None
+    return look
+
+
+def _files() -> list[tuple[Opened, bool]]:
+    look = _current()
+    if look.files is None:
+        look.files = opened()
+    return look.files
+
+
 def boards() -> list[Seen]:
     """All processes that live, in the order of their start."""
+    look = _current()
+    if look.boards is None:
+        look.boards = _read_boards()
+    return look.boards
+
+
+def _read_boards() -> list[Seen]:
     found = [
         Seen(True, process, _record(view, FACTS_AT), _slots(view))
-        for view, alive in _views()
-        if alive and (process := _record(view, HEADER_AT))
+        for view in _of_the_living()
+        if (process := _record(view, HEADER_AT))
     ]
     return sorted(found, key=lambda seen: seen.process["started"])
 
@@ -68,7 +106,11 @@ def own_slots() -> list[dict[str, Any]]:
 
 def in_hand() -> int:
     """Operations in hand in all processes."""
-    return sum(COUNTER.unpack_from(view, IN_HAND_AT)[0] for view, alive in _views() if alive)
+    return sum(COUNTER.unpack_from(view, IN_HAND_AT)[0] for view in _of_the_living())
+
+
+def _of_the_living() -> Iterator[mmap.mmap]:
+    return (board.view for board, alive in _files() if alive)
 
 
 def total(name: str, seconds: int) -> int:
@@ -78,29 +120,33 @@ def total(name: str, seconds: int) -> int:
 
 def totals(names: Iterable[str], seconds: int) -> Counter[str]:
     """The sums of several series over the last `seconds`, in one pass over the boards."""
-    now = int(time.time())
-    first = now - min(seconds, SECONDS) + 1
     found: Counter[str] = Counter()
-    wanted = list(names)
-    for view, _ in _views():
-        known = _names(view)
-        for name in wanted:
-            if name in known:
-                found[name] += sum(value for _, value in _counts(view, known[name], first, now))
+    for name, _, value in _counted(names, seconds):
+        found[name] += value
     return found
 
 
 def totals_by_second(name: str, seconds: int) -> Counter[int]:
     """By Unix second; seconds without a count are left out."""
+    found: Counter[int] = Counter()
+    for _, second, value in _counted([name], seconds):
+        found[second] += value
+    return found
+
+
+def _counted(names: Iterable[str], seconds: int) -> Iterator[tuple[str, int, int]]:
+    """(series, second, count) on every board, also of processes that have ended."""
     now = int(time.time())
     first = now - min(seconds, SECONDS) + 1
-    found: Counter[int] = Counter()
-    for view, _ in _views():
-        series = _names(view).get(name)
-        if series is not None:
-            for second, value in _counts(view, series, first, now):
-                found[second] += value
-    return found
+    wanted = list(names)
+    for board, _ in _files():
+        if board.last_count < first:
+            continue
+        known = board.names
+        for name in wanted:
+            if name in known:
+                for second, value in _counts(board.view, known[name], first, now):
+                    yield name, second, value
 
 
 def _counts(view: mmap.mmap, series: int, first: int, last: int) -> list[tuple[int, int]]:
@@ -122,59 +168,6 @@ def _slots(view: mmap.mmap) -> list[dict[str, Any]]:
         if slot := _record(view, slot_at(number)):
             found.append(slot)
     return found
-
-
-def _views() -> Iterator[tuple[mmap.mmap, bool]]:
-    """Each board's memory, and whether its writer lives. Boards that nobody needs any more are removed."""
-    for path in directory().glob(f"*{SUFFIX}"):
-        with _view(path) as found:
-            if found is not None:
-                yield found
-
-
-@contextmanager
-def _view(path: Path) -> Iterator[tuple[mmap.mmap, bool] | None]:
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        yield None
-        return
-    try:
-        alive = not _is_free(descriptor)
-        if os.fstat(descriptor).st_size < SIZE:
-            yield None
-            return
-        with mmap.mmap(descriptor, SIZE, access=mmap.ACCESS_READ) as view:
-            if view[: len(MAGIC)] != MAGIC:
-                yield None
-            elif not alive and _is_stale(view):
-                path.unlink(missing_ok=True)
-                yield None
-            else:
-                yield view, alive
-    finally:
-        os.close(descriptor)
-
-
-def _is_free(descriptor: int) -> bool:
-    """Whether nobody holds the lock. It is asked for in share, so that two readers never take each other for it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_stale(view: mmap.mmap) -> bool:
-    """Whether all counts are older than any window."""
-    return bool(LAST_COUNT.unpack_from(view, LAST_COUNT_AT)[0] < time.time() - SECONDS)
-
-
-def _names(view: mmap.mmap) -> dict[str, int]:
-    """Which series the board has, by name."""
-    raw = view[NAMES_AT : NAMES_AT + SERIES * NAME_SIZE]
-    parts = (raw[at : at + NAME_SIZE].rstrip(b"\0").decode() for at in range(0, len(raw), NAME_SIZE))
-    return {name: number for number, name in enumerate(parts) if name}
 
 
 def _record(view: mmap.mmap, at: int) -> dict[str, Any]:

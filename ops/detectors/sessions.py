@@ -31,7 +31,7 @@ _SESSIONS = f"""
            a.usename = current_user AND a.application_name LIKE '{OWN_NAMES.replace("%", "%%")}' AS own,
            extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
            extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
-           left(a.query, {STATEMENT_SHOWN}) AS statement,
+           left(a.query, {STATEMENT_SHOWN}) AS query,
            w.locktype, w.mode, w.relation, w.seconds AS waiting_seconds,
            CASE WHEN w.pid IS NULL THEN ARRAY[]::int[] ELSE pg_blocking_pids(a.pid) END AS blocked_by,
            coalesce(f.marks, ARRAY[]::bigint[]) AS marks
@@ -57,12 +57,17 @@ class Session:
     xact_start: datetime | None
     transaction_seconds: float | None
     state_seconds: float | None
-    statement: str
+    query: str
     waiting_for: dict[str, Any] | None
     blocked_by: tuple[int, ...]
     families: tuple[int, ...]
     operations: list[dict[str, Any]] = field(default_factory=list)
     """Those in hand that say that they work with this very backend; the innermost last."""
+
+    @property
+    def statement(self) -> str:
+        """Without its values."""
+        return masked(self.query)
 
     def told(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -117,7 +122,7 @@ def _session(row: dict[str, Any]) -> Session:
         xact_start=row["xact_start"],
         transaction_seconds=row["transaction_seconds"],
         state_seconds=row["state_seconds"],
-        statement=masked(row["statement"] or ""),
+        query=row["query"] or "",
         waiting_for={
             "locktype": row["locktype"],
             "mode": row["mode"],

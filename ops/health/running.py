@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from django.db import connections
 
+from ops import board
 from ops.conf import get_settings
 from ops.health.report import Report, worst
 from ops.timeouts import record, within
@@ -74,6 +75,10 @@ class Lane:
         return run
 
     def _work(self) -> None:
+        with board.one_look():
+            self._work_off()
+
+    def _work_off(self) -> None:
         ends = time.monotonic() + min(LANE_WITHIN, get_settings().health_check_timeout)
         while (run := self._next()) is not None:
             run.begun = time.monotonic()

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from ops.health.registry import registered_checks
 from ops.health.report import ORDER
 from ops.health.running import begin_checks, outcomes
-from ops.metrics import machine
+from ops.metrics.machine import Machine
 from ops.metrics.registry import registered_measures
 
 disable_created_metrics()  # a second series for each counter, which says when its process began
@@ -37,10 +37,8 @@ HEALTH_HELP = "0 healthy, 1 degraded, 2 unhealthy."
 def exposition() -> bytes:
     """All metrics in Prometheus' text format."""
     begun = begin_checks(registered_checks().values())
-    counted = generate_latest(_of_processes())  # while the checks wait for what they ask
-    own = CollectorRegistry()
-    own.register(_Measured(outcomes(begun)))
-    return counted + generate_latest(own)
+    counted = generate_latest(_of_processes()) + generate_latest(Machine())  # while the checks wait for what they ask
+    return counted + generate_latest(_Measured(outcomes(begun)))
 
 
 def _of_processes() -> CollectorRegistry:
@@ -90,4 +88,3 @@ class _Measured(Collector):
                 if number is not None:
                     family.add_metric(list(labels), number)
             yield family
-        yield from machine.collect()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from ops import board
 from ops.board.layout import directory
@@ -47,9 +48,10 @@ def labels_of(name: str) -> tuple[str, ...]:
     return {"machine_cpu_seconds": ("mode",)}.get(name, ("device",) if "network" in name else ())
 
 
-def collect() -> Iterator[Metric]:
-    yield from _processes()
-    yield from _machine()
+class Machine(Collector):
+    def collect(self) -> Iterator[Metric]:
+        yield from _processes()
+        yield from _machine()
 
 
 def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:

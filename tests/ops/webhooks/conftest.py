@@ -44,9 +44,9 @@ def port(configure: Configure) -> int:
         WEBHOOK_ALLOW_HTTP="true",
         WEBHOOK_ALLOW_PRIVATE_ADDRESSES="true",
         WEBHOOK_ALLOWED_PORTS=str(port),
-        WEBHOOK_CONNECT_TIMEOUT="1",
-        WEBHOOK_TIMEOUT="1",
-        WEBHOOK_LEASE="3",
+        WEBHOOK_CONNECT_TIMEOUT="2",
+        WEBHOOK_TIMEOUT="4",
+        WEBHOOK_LEASE="7",
         WEBHOOK_POLL_MS="20",
     )
     return port
