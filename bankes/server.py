@@ -6,7 +6,6 @@ before: a database pool that was opened earlier would be shared.
 """
 
 import ctypes
-import gc
 import http.client
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 
+from ops.process import collect_rarely
 from ops.service import StopRequest
 
 HOST = os.environ.get("HOST") or "127.0.0.1"
@@ -26,8 +26,6 @@ PORT = int(os.environ.get("PORT") or "3000")
 WORKERS = 2
 STOP_WITHIN = 10
 """Seconds that requests in flight get when the server is told to stop."""
-GARBAGE = 50_000
-"""Objects made and not freed, after which the youngest are looked through for cycles."""
 _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(HOST, HOST)  # noqa: S104 - as seen from this machine
 _PR_SET_PDEATHSIG = 1
 
@@ -61,16 +59,8 @@ def load() -> Any:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     from bankes.rsgi import application
 
-    _collect_rarely()
+    collect_rarely()
     return application
-
-
-def _collect_rarely() -> None:
-    """What was loaded stays, so the garbage collector need not look at it again; and requests leave few cycles, so
-    it need not look after every few hundred objects: that took a seventh of a worker's time under load."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE, 10, 10)
 
 
 def _tell_while_it_answers(systemd: StopRequest) -> None:

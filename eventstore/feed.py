@@ -73,15 +73,17 @@ def streams_of(refs: Sequence[Ref]) -> str:
 
 
 def types_of(refs: Sequence[Ref]) -> Types:
-    """What kinds of events the refs stand for."""
+    """What kinds of events the refs stand for. (Each is looked up by its position: a plan may else read all there
+    are.)"""
+    positions = positions_of(refs)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT DISTINCT event_type, schema_version
               FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (position, aggregate_id)
-              LEFT JOIN events e USING (position, aggregate_id)
+              LEFT JOIN {REFERRED} USING (position, aggregate_id)
             """,
-            (positions_of(refs), streams_of(refs)),
+            (positions, streams_of(refs), positions),
         )
         return frozenset(cursor.fetchall())
 

@@ -1,5 +1,7 @@
-"""What this process is, in a word: on the board, in PostgreSQL's list of sessions, in log lines."""
+"""What this process is, in a word: on the board, in PostgreSQL's list of sessions, in log lines; and how a long-lived
+one keeps its memory."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -16,6 +18,8 @@ ROLES = {
 """By command. Any other command is called by its own name."""
 SERVICES = frozenset(ROLES.values()) - {"web"}
 CELERY_ROLES = ("worker", "beat")
+GARBAGE = 50_000
+"""Objects made and not freed, after which the youngest are looked through for cycles."""
 
 
 def command() -> str:
@@ -41,3 +45,12 @@ def is_service() -> bool:
 def application_name() -> str:
     """For PostgreSQL: "bankes:web". It keeps 63 bytes."""
     return f"bankes:{role()}".encode("ascii", "replace").decode()[:63]
+
+
+def collect_rarely() -> None:
+    """For a process that has loaded all that it needs and now works: what was loaded stays, so the garbage collector
+    need not look at it again; and requests, messages and events leave few cycles, so it need not look after every few
+    hundred objects. That took a seventh of a web worker's time under load, and half of a consumer's."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 10)

@@ -20,12 +20,11 @@ class Transactions(Projection[Rows]):
     set_based = """
         INSERT INTO transactions (position, account_id, version, transaction_id, kind, amount, currency, balance,
                                   contra, description, value_date, recorded_at, reverses)
-        SELECT position, aggregate_id, version, command_id, event_type, amount, currency, balance,
-               contra, description, value_date, timestamp, reverses
-          FROM {fresh},
-               jsonb_to_record(data) AS posting (amount bigint, currency text, balance bigint, contra text,
-                                                 description text, value_date date, reverses uuid)
-         WHERE amount <> 0
+        SELECT position, aggregate_id, version, command_id, event_type, (data ->> 'amount')::bigint,
+               data ->> 'currency', (data ->> 'balance')::bigint, data ->> 'contra', data ->> 'description',
+               (data ->> 'value_date')::date, timestamp, (data ->> 'reverses')::uuid
+          FROM {fresh}
+         WHERE (data ->> 'amount')::bigint <> 0
          ORDER BY position
     """
 

@@ -1,7 +1,7 @@
 """Messages put together for one transaction, with what they claim to hold of each shard."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from eventstore.feed import Page, Ref, Types
@@ -9,47 +9,43 @@ from eventstore.kafka.messages import Received
 from eventstore.projections.applying import Span
 
 
-@dataclass
+@dataclass(frozen=True)
 class Batch:
     """Events in the order in which they came, each shard's without a hole."""
 
     types: Types
-    refs: list[Ref] = field(default_factory=list)
-    spans: dict[int, Span] = field(default_factory=dict)
-
-    def connects(self, received: Received) -> bool:
-        """Whether nothing of its shard is missing between the batch and this event."""
-        span = self.spans.get(received.ref.shard)
-        return span is None or received.previous <= span.reached
-
-    def add(self, received: Received) -> None:
-        """Takes an event that connects; one that the batch holds already is left out."""
-        span = self.spans.get(received.ref.shard)
-        position = received.ref.position
-        if span is None:
-            self.spans[received.ref.shard] = Span(received.previous, position)
-        elif position <= span.reached:
-            return
-        else:
-            self.spans[received.ref.shard] = Span(span.after, position)
-        self.refs.append(received.ref)
+    refs: Sequence[Ref]
+    spans: dict[int, Span]
 
     @cached_property
     def page(self) -> Page:
-        """What it holds, once it is complete."""
         return Page(self.refs, self.types)
 
 
 def batches(received: Iterable[Received], types: Types) -> Iterator[Batch]:
-    """One batch, as a rule; a new one begins where a shard has a hole, which the read model then fills.
+    """One batch, as a rule; a new one begins where a shard has a hole, which the read model then fills. An event that
+    came twice is left out the second time.
 
-    `types`: those of all events received.
+    `types`: those of all events received. (One loop and few objects: this runs for every event.)
     """
-    batch = Batch(types)
-    for item in received:
-        if not batch.connects(item):
-            yield batch
-            batch = Batch(types)
-        batch.add(item)
-    if batch.refs:
-        yield batch
+    refs: list[Ref] = []
+    after: dict[int, int] = {}
+    reached: dict[int, int] = {}
+    for ref, previous in received:
+        position, _, shard = ref
+        known = reached.get(shard)
+        if known is not None and previous > known:
+            yield Batch(types, refs, _spans(after, reached))
+            refs, after, reached, known = [], {}, {}, None
+        if known is None:
+            after[shard] = previous
+        elif position <= known:
+            continue
+        reached[shard] = position
+        refs.append(ref)
+    if refs:
+        yield Batch(types, refs, _spans(after, reached))
+
+
+def _spans(after: dict[int, int], reached: dict[int, int]) -> dict[int, Span]:
+    return {shard: Span(after[shard], position) for shard, position in reached.items()}

@@ -95,19 +95,15 @@ class Member:
     # -- taking
 
     def _messages(self) -> list[Message]:
-        """What is there, at most as many as a batch may hold; waits a moment when there is nothing."""
+        """What is there of our shards, at most as many as a batch may hold; waits a moment when there is nothing."""
         first = self._consumer.poll(WAIT)
         if first is None:
             return []
         messages = [first, *(self._consumer.consume(self._most - 1, timeout=0) if self._most > 1 else ())]
-        return [message for message in messages if self._is_ours(message)]
-
-    def _is_ours(self, message: Message) -> bool:
-        error = message.error()
-        if error is not None:
+        for error in filter(None, [message.error() for message in messages]):
             self._heed(error)
-            return False
-        return message.partition() in self.owned
+        owned = self.owned
+        return [message for message in messages if message.partition() in owned and message.error() is None]
 
     def _heed(self, error: KafkaError) -> None:
         if error.fatal():
@@ -125,36 +121,38 @@ class Member:
                 for follower in self._followers:
                     step(f"applying to {follower.projection.name}")
                     follower.take(batch, self.owned)
-            for message in messages:
-                self._done[message.partition()] = message.offset() + 1  # type: ignore[index,operator]
+            self._done |= {message.partition(): message.offset() + 1 for message in messages}  # type: ignore[misc,operator]
             if unread:
                 self._settle(unread, quiet=True)
 
     def _read(self, messages: list[Message]) -> tuple[list[Received], Types, set[int]]:
         """The events, their types, and the shards of messages that were none: those are on record as dead letters."""
         received: list[Received] = []
+        readable: list[Message] = []
         refused: list[tuple[Message, Unreadable]] = []
-        by_position: dict[int, Message] = {}
         for message in messages:
             try:
-                item = read_message(message, self.shards)
+                received.append(read_message(message, self.shards))
             except Unreadable as error:
                 refused.append((message, error))
             else:
-                received.append(item)
-                by_position[item.ref.position] = message
+                readable.append(message)
         types, strangers = _patiently(lambda: self._look_up(received), self._stop) if received else (frozenset(), ())
         if strangers:
-            received = [item for item in received if item.ref.position not in strangers]
-            refused += [(by_position[at], Unreadable(f"position {at} is not in the books")) for at in strangers]
+            refused += [
+                (message, Unreadable(f"position {ref.position} is not in the books"))
+                for message, (ref, _) in zip(readable, received, strict=True)
+                if ref.position in strangers
+            ]
+            received = [item for item in received if item[0].position not in strangers]
         for message, why in refused:
             self._record(message, why)
         return received, types, {message.partition() for message, _ in refused}  # type: ignore[misc]
 
     def _look_up(self, received: list[Received]) -> tuple[Types, set[int]]:
         """What the books know of them, and the positions that they do not have, or that may not be read yet."""
-        refs = [item.ref for item in received]
-        last = max(ref.position for ref in refs)
+        refs = [ref for ref, _ in received]
+        last = max(refs).position
         if last > self._known_mark:
             self._known_mark = feed.mark()
         types = feed.types_of(refs)

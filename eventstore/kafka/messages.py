@@ -6,7 +6,7 @@ parsing, and `previous`: the position of the event before it in its shard, 0 for
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -37,11 +37,8 @@ Outgoing = tuple[str, str, Headers]
 """A message but for its partition: key, value, headers."""
 
 
-class Received(NamedTuple):
-    """An event that came by Kafka, and the position before it in its shard."""
-
-    ref: Ref
-    previous: int
+Received = tuple[Ref, int]
+"""An event that came by Kafka, and the position before it in its shard."""
 
 
 def message_of(row: Row, previous: str) -> Outgoing:
@@ -78,8 +75,7 @@ def read_message(message: Message, shards: int) -> Received:
     if message.value() is None:
         raise Unreadable("the message is empty")
     try:
-        key, headers = message.key(), dict(message.headers() or ())
-        aggregate_id = _id(key)
+        aggregate_id, headers = _id(message.key()), dict(message.headers() or ())
         position, previous = int(headers["position"]), int(headers["previous"])  # type: ignore[arg-type]
         shard = feed.shard_of_text(aggregate_id, shards)
     except Exception as error:
@@ -88,7 +84,7 @@ def read_message(message: Message, shards: int) -> Received:
         raise Unreadable(f"stream {aggregate_id} belongs to partition {shard}")
     if not 0 <= previous < position < 2**63:
         raise Unreadable(f"position {position} cannot come after {previous}")
-    return Received(Ref(position, aggregate_id, shard), previous)
+    return Ref(position, aggregate_id, shard), previous
 
 
 @lru_cache(1000)

@@ -133,7 +133,9 @@ def _apply_as_a_set(
     than today's, a stream with a dead letter, or one that fails. False: nothing was done."""
     if not projection.set_based or not _is_plain(projection, page.types):
         return False
-    if dead_letters.are_blocked(cursor, generation, feed.streams_of(fresh)):
+    if dead_letters.is_any_blocked(cursor, generation) and dead_letters.are_blocked(
+        cursor, generation, feed.streams_of(fresh)
+    ):
         return False
     return _executed(projection, feed.REFERRED, (feed.positions_of(fresh),), cursor)
 

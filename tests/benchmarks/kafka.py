@@ -38,6 +38,7 @@ from eventstore.projections.base import Projection  # noqa: E402
 from eventstore.projections.runner import Runner  # noqa: E402
 from ops.conf import get_settings  # noqa: E402
 from ops.embedded import kafka as launcher  # noqa: E402
+from ops.process import collect_rarely  # noqa: E402
 from tests.bank import Bank  # noqa: E402
 from tests.kafka import Process, delete_topics, is_applied, reader, wait_for  # noqa: E402
 
@@ -58,6 +59,7 @@ def say(text: str) -> None:
 
 
 def main() -> None:
+    collect_rarely()  # as the services do; for the bare loops too
     if missing := launcher.missing(os.environ):
         raise SystemExit(f"These figures need a real Kafka: install {' and '.join(missing)}.")
     with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"], autocommit=True) as database:
@@ -261,6 +263,7 @@ def consumer_rate(
 
 
 def consume(name: str, number: int, workers: int, begin: Any, count: Any) -> None:
+    collect_rarely()
     projection = projections.get(name)
     assert isinstance(projection, Projection)
     member = Member([projection], threading.Event())

@@ -10,6 +10,7 @@ from eventstore.errors import EventStoreError
 from eventstore.kafka.consumer import Member
 from eventstore.kafka.workers import run_workers, stop_with_parent
 from eventstore.projections.runner import Runner
+from ops.process import collect_rarely
 from ops.service import stop_on_signals
 
 MOST_WORKERS = 64
@@ -38,4 +39,5 @@ class Command(BaseCommand):
         if options["workers"] > 1:
             run_workers(options["workers"], stop)
         else:
+            collect_rarely()
             Member(chosen, stop).run()

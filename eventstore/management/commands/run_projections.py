@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from eventstore import projections
 from eventstore.projections.runner import catch_up, follow
+from ops.process import collect_rarely
 from ops.service import stop_on_signals
 
 
@@ -28,4 +29,5 @@ class Command(BaseCommand):
             taken = catch_up(chosen)
             self.stdout.write(f"{len(chosen)} projections caught up, {taken} events applied.")
             return
+        collect_rarely()
         follow(chosen, stop_on_signals())
