@@ -89,18 +89,18 @@ def types_of(refs: Sequence[Ref]) -> Types:
 
 
 def strangers(refs: Sequence[Ref]) -> set[int]:
-    """The positions of those that fit no event in the books."""
+    """Which of the refs fit no event in the books, by their places in the sequence, from 0."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT position
-              FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (position, aggregate_id)
+            SELECT place - 1
+              FROM unnest(%s::bigint[], %s::uuid[]) WITH ORDINALITY AS wanted (position, aggregate_id, place)
              WHERE NOT EXISTS (SELECT FROM events e
                                 WHERE e.position = wanted.position AND e.aggregate_id = wanted.aggregate_id)
             """,
             (positions_of(refs), streams_of(refs)),
         )
-        return {position for (position,) in cursor.fetchall()}
+        return {place for (place,) in cursor.fetchall()}
 
 
 def load(refs: Sequence[Ref]) -> list[StoredEvent]:

@@ -138,19 +138,17 @@ class Member:
             else:
                 readable.append(message)
         types, strangers = _patiently(lambda: self._look_up(received), self._stop) if received else (frozenset(), ())
+        for place in sorted(strangers):
+            position = received[place][0].position
+            refused.append((readable[place], Unreadable(f"position {position} is not in the books")))
         if strangers:
-            refused += [
-                (message, Unreadable(f"position {ref.position} is not in the books"))
-                for message, (ref, _) in zip(readable, received, strict=True)
-                if ref.position in strangers
-            ]
-            received = [item for item in received if item[0].position not in strangers]
+            received = [item for place, item in enumerate(received) if place not in strangers]
         for message, why in refused:
             self._record(message, why)
         return received, types, {message.partition() for message, _ in refused}  # type: ignore[misc]
 
     def _look_up(self, received: list[Received]) -> tuple[Types, set[int]]:
-        """What the books know of them, and the positions that they do not have, or that may not be read yet."""
+        """Their types, and the places of those that are not in the books, or may not be read yet."""
         refs = [ref for ref, _ in received]
         last = max(refs).position
         if last > self._known_mark:
@@ -158,7 +156,7 @@ class Member:
         types = feed.types_of(refs)
         missing = feed.strangers(refs) if (None, None) in types else set()
         if last > self._known_mark:
-            missing |= {ref.position for ref in refs if ref.position > self._known_mark}
+            missing |= {place for place, ref in enumerate(refs) if ref.position > self._known_mark}
         return types - {(None, None)}, missing
 
     def _record(self, message: Message, error: Unreadable) -> None:

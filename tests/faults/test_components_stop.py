@@ -115,7 +115,7 @@ def _stage(bank: Installation, postgres: PostgresServer, redis: RedisServer, kaf
 def test_everything_answers_the_culprit_is_named_and_service_resumes(stage: Stage, name: str, how: str) -> None:
     component = stage.components[name]
     until(lambda: stage.deposit().status == 200, BACK_WITHIN)
-    until(lambda: is_well(stage, component), BACK_WITHIN)
+    until_well(stage, component)
 
     (component.hang if how == "hung" else component.kill)()
     try:
@@ -130,7 +130,7 @@ def test_everything_answers_the_culprit_is_named_and_service_resumes(stage: Stag
         (component.wake if how == "hung" else component.revive)()
 
     until(lambda: stage.deposit().status == 200, BACK_WITHIN)
-    until(lambda: is_well(stage, component), BACK_WITHIN)
+    until_well(stage, component)
     assert stage.installation.process("web").poll() is None
 
 
@@ -141,8 +141,11 @@ def culprits(stage: Stage) -> list[str]:
     return named
 
 
-def is_well(stage: Stage, component: Component) -> bool:
-    return stage.http.component(component.culprit)["status"] != "unhealthy"
+def until_well(stage: Stage, component: Component) -> None:
+    deadline = time.monotonic() + BACK_WITHIN
+    while (told := stage.http.component(component.culprit))["status"] == "unhealthy":
+        assert time.monotonic() < deadline, told
+        time.sleep(0.2)
 
 
 def slow_endpoints(stage: Stage) -> dict[str, tuple[int, float]]:
