@@ -5,17 +5,23 @@ Every setting of bankes is a field of `Settings`; nothing else in the project re
 start with one sentence that names the setting, what was given and what is expected.
 """
 
-import re
 from functools import lru_cache
-from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-OWN_PACKAGES = ("bankes", "accounts", "eventstore", "ops")
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+from ops.conf_forms import (
+    LevelsByModule,
+    LimitsByRole,
+    LogLevel,
+    Networks,
+    Numbers,
+    PostgresUrl,
+    RedisUrl,
+    Words,
+)
 
 
 class ConfigurationError(Exception):
@@ -30,10 +36,10 @@ class Settings(BaseSettings):
     # -- web
     secret_key: SecretStr = Field(min_length=32, description="Django's signing key, at least 32 characters.")
     debug: bool = Field(False, description="Developer mode. Never on a machine that others can reach.")
-    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+    allowed_hosts: Words = Field(
         ["localhost", "127.0.0.1", "[::1]"], description="Host names the web server answers to, comma-separated."
     )
-    csrf_trusted_origins: Annotated[list[str], NoDecode] = Field(
+    csrf_trusted_origins: Words = Field(
         [], description="Origins (https://host) that may post forms through a proxy, comma-separated."
     )
     secure_cookies: bool = Field(
@@ -73,7 +79,7 @@ class Settings(BaseSettings):
     )
 
     # -- PostgreSQL
-    database_url: SecretStr = Field(description="postgresql://user:password@host:port/name")
+    database_url: PostgresUrl = Field(description="postgresql://user:password@host:port/name")
     pool_min_connections: int = Field(2, ge=0, le=1000, description="Connections each process keeps open.")
     pool_max_connections: int = Field(20, ge=1, le=1000, description="Most connections of each process.")
     connection_acquire_timeout: int = Field(15, ge=1, le=300, description="Longest wait for a pooled connection.")
@@ -93,7 +99,7 @@ class Settings(BaseSettings):
     )
 
     # -- Redis
-    redis_url: SecretStr = Field(description="redis://:password@host:port/0")
+    redis_url: RedisUrl = Field(description="redis://:password@host:port/0")
     redis_operation_timeout: int = Field(5, ge=1, le=60, description="Socket timeout of one Redis operation.")
     redis_max_connections: int = Field(50, ge=1, le=1000, description="Most connections of each Redis pool.")
     redis_min_connections: int = Field(5, ge=0, le=1000, description="Connections the cache opens at its first use.")
@@ -156,7 +162,7 @@ class Settings(BaseSettings):
     webhook_allow_private_addresses: bool = Field(
         False, description="Send to private networks and to this machine too, which a client could then probe."
     )
-    webhook_allowed_ports: Annotated[list[int], NoDecode] = Field(
+    webhook_allowed_ports: Numbers = Field(
         [443, 8443], description="Ports that a webhook's address may name, comma-separated."
     )
     webhook_ca_location: str = Field(
@@ -207,7 +213,7 @@ class Settings(BaseSettings):
         60, ge=1, le=3600, description="Longest run of one batch of commands, or of events into a read model."
     )
     health_check_timeout: int = Field(10, ge=1, le=60, description="Longest wait for the health of one component.")
-    ops_allowed_networks: Annotated[list[str], NoDecode] = Field(
+    ops_allowed_networks: Networks = Field(
         [],
         description="Networks that may read health, metrics, configuration and debug pages without a key, "
         "comma-separated (10.0.0.0/8).",
@@ -250,12 +256,12 @@ class Settings(BaseSettings):
     approval_expires_hours: int = Field(
         72, ge=1, le=2160, description="How long a second person may take to approve what was asked for, hours."
     )
-    approval_reversal_limits: Annotated[dict[str, str], NoDecode] = Field(
+    approval_reversal_limits: LimitsByRole = Field(
         {"supervisor:EUR": "1000.00"},
         description="Up to which amount a role may reverse a transaction alone, `supervisor:EUR=1000.00,...`; above "
         "it, and in any other currency, a second person approves. `none`: always.",
     )
-    approval_overdraft_limits: Annotated[dict[str, str], NoDecode] = Field(
+    approval_overdraft_limits: LimitsByRole = Field(
         {},
         description="Up to which new overdraft limit a role may change one alone, written likewise.",
     )
@@ -269,7 +275,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("log_level", "rust_log"),
         description="DEBUG, INFO, WARNING or ERROR. (RUST_LOG is the guide's name for it.)",
     )
-    log_levels: Annotated[dict[str, LogLevel], NoDecode] = Field(
+    log_levels: LevelsByModule = Field(
         {},
         validation_alias=AliasChoices("log_levels", "rust_log_banking_es"),
         description="Levels of single modules, `eventstore=DEBUG,ops.cache=WARNING`; a level alone is that of all of "
@@ -290,18 +296,6 @@ class Settings(BaseSettings):
         description="Where OpenTelemetry traces go (http://host:4318); empty: nowhere. Needs requirements/otel.txt.",
     )
 
-    @field_validator(
-        "allowed_hosts", "csrf_trusted_origins", "webhook_allowed_ports", "ops_allowed_networks", mode="before"
-    )
-    @classmethod
-    def _split_commas(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
-
     @model_validator(mode="before")
     @classmethod
     def _two_names_of_one_wait(cls, data: dict[str, object]) -> dict[str, object]:
@@ -321,60 +315,6 @@ class Settings(BaseSettings):
                 f"{self.connection_acquire_timeout}: they are two names of one setting, so give one, or both the same"
             )
         return self
-
-    @field_validator("log_levels", mode="before")
-    @classmethod
-    def _levels_by_module(cls, value: object) -> object:
-        """ "eventstore=DEBUG,WARNING": a level without a module is that of every package of the bank."""
-        if not isinstance(value, str):
-            return value
-        levels: dict[str, str] = {}
-        for part in filter(None, (part.strip() for part in value.split(","))):
-            module, _, level = part.rpartition("=")
-            levels |= dict.fromkeys([module.strip()] if module else OWN_PACKAGES, level.strip().upper())
-        return levels
-
-    @field_validator("approval_reversal_limits", "approval_overdraft_limits", mode="before")
-    @classmethod
-    def _limits_by_role(cls, value: object) -> object:
-        """ "supervisor:EUR=1000.00,supervisor:USD=1100.00": whether there are such roles, currencies and amounts is
-        known by the floor of the accounts, which checks it at the start."""
-        if not isinstance(value, str):
-            return value
-        limits: dict[str, str] = {}
-        if value.strip().lower() == "none":
-            return limits
-        for part in filter(None, (part.strip() for part in value.split(","))):
-            match = re.fullmatch(r"([\w-]+:[A-Z]{3})\s*=\s*(\d+(?:\.\d+)?)", part, re.ASCII)
-            if match is None:
-                raise ValueError(f"{part[:60]!r} must be role:currency=amount, such as supervisor:EUR=1000.00")
-            limits[match[1]] = match[2]
-        return limits
-
-    @field_validator("ops_allowed_networks")
-    @classmethod
-    def _are_networks(cls, value: list[str]) -> list[str]:
-        for network in value:
-            try:
-                ip_network(network)
-            except ValueError:
-                raise ValueError(f"{network} must be a network such as 10.0.0.0/8 or 192.0.2.7") from None
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or parts.path in ("", "/"):
-            raise ValueError("must look like postgresql://user:password@host:port/name")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_redis(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must look like redis://:password@host:port/0")
-        return value
 
     @model_validator(mode="after")
     def _pool_bounds_in_order(self) -> "Settings":

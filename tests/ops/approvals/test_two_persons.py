@@ -12,35 +12,17 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account
-from accounts.roles import ROLES
 from accounts.services import approvals as services
 from eventstore.models import Event
-from ops.access.keys import check_token
 from ops.approvals import carrying_out, sweeping
 from ops.approvals.models import Approval
-from ops.conf import ConfigurationError, get_settings
-from ops.models import ApiClient, ApiKey, AuditEntry
+from ops.models import AuditEntry
 from tests.accounts.admin.forms import errors, send
 from tests.bank import Bank
 from tests.configured import configured
 from tests.ops.admin.dialog import asked, decide, page_text
 from tests.staff import make_staff, signed_in
 from tests.threads import together
-
-
-@pytest.fixture
-def alice(db: None) -> Client:
-    return signed_in(make_staff("supervisor", name="alice"))
-
-
-@pytest.fixture
-def bob(db: None) -> Client:
-    return signed_in(make_staff("supervisor", name="bob"))
-
-
-@pytest.fixture
-def ann(bank: Bank) -> UUID:
-    return bank.open("100.00")
 
 
 def limit_url(account: UUID) -> str:
@@ -350,58 +332,6 @@ def test_what_was_interrupted_after_the_decision_is_carried_out_once(
     assert Event.objects.filter(event_type="OverdraftLimitChanged").count() == 1
 
 
-# -- keys
-
-
-def ask_for_key(browser: Client, client: ApiClient, *scopes: str) -> Any:
-    once = browser.get("/admin/ops/apikey/issue/").context["once"]
-    day = (timezone.now() + timedelta(days=9)).date().isoformat()
-    form = {"once": once, "client": client.pk, "scopes": scopes, "expires_on": day, "reason": "a partner"}
-    return browser.post("/admin/ops/apikey/issue/", form)
-
-
-def test_a_key_that_can_write_is_approved_by_one_and_collected_once_by_who_asked(alice: Client, bob: Client) -> None:
-    acme = ApiClient.objects.create(name="acme")
-    approval = asked(ask_for_key(alice, acme, "payments:write", "accounts:read"))
-    collect = f"/admin/ops/approval/{approval.pk}/collect/"
-    alice.post(collect)
-    assert not ApiKey.objects.exists(), "not before it is approved"
-
-    assert decide(bob, approval).outcome == "collect"
-    bob.post(collect)
-    assert not ApiKey.objects.exists(), "it is not for the one who approved"
-    answers = together([lambda: alice.post(collect)] * 3)
-
-    tokens = {t for answer in answers for t in re.findall(r"bk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", page_text(answer))}
-    key = ApiKey.objects.get()
-    assert len(tokens) == 1
-    assert check_token(tokens.pop()) == key
-    assert (key.scopes, key.created_by.username) == (["accounts:read", "payments:write"], "alice")
-    approval.refresh_from_db()
-    assert approval.outcome == "done"
-    entry = AuditEntry.objects.get(action="issue_key", outcome="done")
-    assert (entry.actor, entry.detail["approved_by"]) == ("staff:alice", "staff:bob")
-
-
-def test_a_key_is_not_issued_for_a_client_that_was_changed_since(alice: Client, bob: Client) -> None:
-    acme = ApiClient.objects.create(name="acme")
-    approval = asked(ask_for_key(alice, acme, "payments:write"))
-    decide(bob, approval)
-    ApiClient.objects.update(reach="all")
-    alice.post(f"/admin/ops/approval/{approval.pk}/collect/")
-    assert not ApiKey.objects.exists()
-
-
-def test_a_key_that_only_reads_takes_one_person(alice: Client) -> None:
-    answer = ask_for_key(alice, ApiClient.objects.create(name="acme"), "accounts:read", "ops:read")
-    assert answer.status_code == 200
-    assert ApiKey.objects.count() == 1
-    assert not Approval.objects.exists()
-
-
-# -- inbox
-
-
 def test_the_inbox_shows_mine_and_others_with_age_and_the_side_bar_counts(
     bank: Bank, alice: Client, bob: Client, ann: UUID
 ) -> None:
@@ -423,18 +353,3 @@ def test_the_inbox_shows_mine_and_others_with_age_and_the_side_bar_counts(
     assert counted(alice) == ["1"]
     assert counted(signed_in(make_staff("supervisor", name="carol"))) == ["2"]
     assert counted(signed_in(make_staff("auditor"))) == []
-
-
-@pytest.mark.parametrize("value", ["supervisor:EUR", "supervisor=1.00", "supervisor:eur=1", "supervisor:EUR=-1", "x"])
-def test_a_limit_that_is_not_written_well_stops_the_start(value: str) -> None:
-    with configured(approval_reversal_limits=value), pytest.raises(ConfigurationError, match="APPROVAL_REVERSAL"):
-        get_settings()
-
-
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [("boss:EUR=1.00", "no role boss"), ("teller:XXY=1.00", "XXY"), ("teller:JPY=1.00", "JPY has 0 decimals")],
-)
-def test_a_limit_for_a_role_or_currency_that_there_is_not_stops_the_start(value: str, told: str) -> None:
-    with configured(approval_reversal_limits=value), pytest.raises(ConfigurationError, match=told):
-        services.require_sound_limits(ROLES)
