@@ -91,16 +91,16 @@ def _open(path: str) -> Opened | None:
     return board if board.view[: len(MAGIC)] == MAGIC else None
 
 
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return  # another reader was quicker
+
+
 def _after_fork() -> None:
     global _opened
     _opened = {}
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return  # another reader was quicker
