@@ -34,6 +34,9 @@ COMMIT_EVERY = 0.25
 SETTLE_WHEN_QUIET = 1.0
 SETTLE_EVERY = 30.0
 LONGEST_BACKOFF = 5.0
+LEAVE_WITHIN = 4.0
+"""Seconds that the brokers get to hear of it when the consumer is told to stop."""
+LEAVING_TICK = 0.05
 
 
 class Member:
@@ -79,8 +82,23 @@ class Member:
         try:
             yield
         finally:
-            self._consumer.close()  # revokes what it has
+            self._leave()
             self.owned.clear()
+
+    def _leave(self) -> None:
+        """Gives back what it has and leaves the group. While the brokers are away the library waits for them, since
+        an offset on its way might still arrive; whoever was told to stop does not wait so long: what was applied is
+        in the checkpoints."""
+        leaving = threading.Thread(target=self._consumer.close, name="leaving", daemon=True)
+        leaving.start()
+        told_at = None
+        while leaving.is_alive():
+            leaving.join(LEAVING_TICK)
+            if self._stop.is_set():
+                told_at = told_at or time.monotonic()
+                if time.monotonic() - told_at > LEAVE_WITHIN:
+                    log.warning("consumer_left_unheard", seconds=LEAVE_WITHIN)
+                    return
 
     def turn(self) -> int:
         """Takes what has arrived and applies it; returns how many messages that were."""

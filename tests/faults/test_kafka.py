@@ -161,14 +161,18 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_doubled(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("committed", [True, False], ids=["offsets committed", "offsets on their way"])
 def test_relay_and_consumers_end_in_time_while_the_broker_is_dead(
-    bank: Bank, own_broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
+    bank: Bank, own_broker: RunningBroker, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
     """Within what systemd gives them (20 s); alone on the machine they need less than the launcher's 12."""
     with Kafka.on(own_broker.settings, monkeypatch) as kafka:
         relay, consumers = kafka.relay(), kafka.consumers()
         account = bank.open("1.00")
         wait_for(is_applied)
+        bank.deposit(account, "1.00")
+        wait_for(is_applied)
+        time.sleep(committed)
         own_broker.kill()
         bank.deposit(account, "1.00")
         time.sleep(1)  # it is in flight

@@ -37,7 +37,7 @@ def brokers_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     with monkeypatch.context() as patch:
         patch.setattr(page, "WAIT", 0.4)
         patch.setenv("KAFKA_ENABLED", "true")
-        patch.setenv("KAFKA_OPERATION_TIMEOUT", "1")
+        patch.setenv("KAFKA_OPERATION_TIMEOUT", "5")
         yield patch
     get_settings.cache_clear()
 
@@ -89,7 +89,7 @@ def test_while_the_brokers_hang_the_page_opens_all_the_same(auditor: Client, bro
         answer = auditor.get(PAGE)
         took = time.monotonic() - began
 
-        assert took < 1.0, "the brokers get longer than that"
+        assert took < 4.0, "the brokers get longer than that"
         assert "have not answered for 0 s" in page_text(answer)
         assert "no relay has ever run" in page_text(answer), "what PostgreSQL knows is shown"
         live = auditor.get(f"{PAGE}state/").json()
