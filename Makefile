@@ -5,13 +5,15 @@ LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 # Two processes with servers of their own; a file of tests stays whole, since it may share what it has prepared.
 SPREAD = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# What stops whole components and times how soon that is noticed has the machine to itself.
+DRILLS = tests/drills tests/faults/test_components_stop.py
 
 .PHONY: help run test test-drills test-looks screenshots faults drills bench bench-lists kafka-jars manage restart lint format lock audit
 
 help:
 	@echo 'make run                     start the bank: http://localhost:3000/admin/ (PORT=3001 for another port)'
 	@echo 'make test                    run the tests against throw-away servers (ARGS="-k transfer" for some)'
-	@echo 'make test-drills             the six drills on a throw-away bank, with a real Prometheus: two minutes of their own'
+	@echo 'make test-drills             the six drills on a throw-away bank, with a real Prometheus, and each component stopped in turn'
 	@echo 'make faults                  kill -9 of relays, consumers, broker and Redis under load, tens of times (KILLS=40 SEED=1)'
 	@echo 'make test-looks              the admin in Chromium: how it is used, and axe over every page, light, dark and at 360 px'
 	@echo 'make screenshots             the pictures in the README anew, from a throw-away demo bank, to docs/screenshots'
@@ -36,10 +38,10 @@ run:
 	@exec $(LAUNCH) run
 
 test:
-	@exec $(LAUNCH) test -- $(or $(ARGS),$(SPREAD) --ignore=tests/drills --ignore=tests/pages)
+	@exec $(LAUNCH) test -- $(or $(ARGS),$(SPREAD) $(patsubst %,--ignore=%,$(DRILLS) tests/pages))
 
 test-drills:
-	@exec $(LAUNCH) test -- tests/drills
+	@exec $(LAUNCH) test -- $(DRILLS)
 
 test-looks:
 	@exec $(LAUNCH) test -- tests/pages
