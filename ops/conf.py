@@ -12,16 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ops.conf_forms import (
-    LevelsByModule,
-    LimitsByRole,
-    LogLevel,
-    Networks,
-    Numbers,
-    PostgresUrl,
-    RedisUrl,
-    Words,
-)
+from ops.conf_forms import LevelsByModule, LimitsByRole, LogLevel, Networks, Numbers, PostgresUrl, RedisUrl, Words
 
 
 class ConfigurationError(Exception):

@@ -5,6 +5,7 @@ import mmap
 import os
 import time
 import weakref
+from pathlib import Path
 
 from ops.board.layout import (
     LAST_COUNT,
@@ -74,7 +75,7 @@ def opened() -> list[tuple[Opened, bool]]:
         if alive or board.last_count >= time.time() - SECONDS:
             found.append((board, alive))
         else:
-            _remove(path)
+            Path(path).unlink(missing_ok=True)
     return found
 
 
@@ -89,13 +90,6 @@ def _open(path: str) -> Opened | None:
         return None
     board = Opened(descriptor)
     return board if board.view[: len(MAGIC)] == MAGIC else None
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return  # another reader was quicker
 
 
 def _after_fork() -> None:

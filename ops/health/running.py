@@ -74,11 +74,8 @@ class Lane:
             self._waiting.append(run)
         return run
 
+    @board.one_look()
     def _work(self) -> None:
-        with board.one_look():
-            self._work_off()
-
-    def _work_off(self) -> None:
         ends = time.monotonic() + min(LANE_WITHIN, get_settings().health_check_timeout)
         while (run := self._next()) is not None:
             run.begun = time.monotonic()

@@ -105,6 +105,15 @@ def drip(request: BaseHTTPRequestHandler) -> None:
         time.sleep(0.1)
 
 
+def endless(request: BaseHTTPRequestHandler) -> None:
+    """Ends when the sender has had enough."""
+    request.send_response(200)
+    request.send_header("Content-Length", str(10**12))
+    request.end_headers()
+    while True:
+        request.wfile.write(b"x" * 65_536)
+
+
 def not_http(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
 
