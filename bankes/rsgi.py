@@ -70,6 +70,11 @@ class Front:
         else:
             await self._hold(environ, protocol)
 
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian's last word, when a worker ends."""
+        if self._lane is not None:
+            self._lane.counted.write()
+
     async def _hold(self, environ: Environ, protocol: Any) -> None:
         try:
             body = await self._received(protocol)

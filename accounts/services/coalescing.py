@@ -3,9 +3,9 @@
 While a batch is on its way through the database, the commands that arrive wait; when it is done, the first of them
 leads all of them as the next batch. So nothing is held back when nothing is in hand, and batches grow with the load
 by themselves: the idea is that of flat combining (Hendler and others, 2010). Under load callers who have just been
-answered mostly come again at once: a batch that would be small waits for them, `LINGER_MS` at most. A caller that
-waits in a thread leads in that thread; a batch that is led by one who does not wait (an event loop's) runs in the
-line's own.
+answered mostly come again at once: a batch that would be small waits for them, `LINGER` at most. A caller that waits
+in a thread leads in that thread; a batch that is led by one who does not wait (an event loop's) runs in the line's
+own.
 
 One command cannot hurt the others. A batch of several waits for locks only briefly; when it fails as a whole, its
 halves are run by callers of theirs beside the line, where nobody else waits for them, down to the single command that
@@ -30,10 +30,12 @@ MOST = 256
 PATIENCE_MS = 100
 """How long a batch of several waits for one lock."""
 
-ENOUGH = 8
+ENOUGH = 16
 """Commands in a batch that waits for no more of them: what a batch costs by itself is shared by enough."""
-LINGER_MS = 1.0
-"""How long a smaller one waits for as many as were in hand a moment ago."""
+LINGER = 0.5
+"""How long a smaller one waits for as many as were in hand a moment ago, as a part of what the last batch took: on a
+machine that is slow or busy callers take longer to come back too."""
+LONGEST_LINGER_MS = 4.0
 MOMENT_MS = 5.0
 """How long ago that may have been."""
 
@@ -133,6 +135,8 @@ class Coalescer:
         self._usual = 0
         """How many were in hand when the last batch ended, its own among them."""
         self._ended = float("-inf")
+        self._took = 0.0
+        """Seconds of the last batch."""
         self._wanted = MOST
         """So many in line are enough for whoever lingers."""
         self._enough = threading.Event()
@@ -205,12 +209,13 @@ class Coalescer:
         if in_line:
             self._linger()
             group = self._gathered(group)
+        began = time.monotonic()
         try:
             if group:
                 self._run_group(group, alone=not in_line and len(group) == 1)
         finally:
             if in_line:
-                self._pass_on(len(group))
+                self._pass_on(len(group), began)
 
     def _linger(self) -> None:
         """Waits for those who are about to come, if any are."""
@@ -221,7 +226,7 @@ class Coalescer:
             if len(self._waiting) >= self._wanted:
                 return
             self._enough.clear()
-        self._enough.wait(LINGER_MS / 1000)
+        self._enough.wait(min(LINGER * self._took, LONGEST_LINGER_MS / 1000))
 
     def _gathered(self, group: list[_Turn]) -> list[_Turn]:
         with self._lock:
@@ -250,9 +255,10 @@ class Coalescer:
                 turn.outcome = outcome
                 turn.tell()
 
-    def _pass_on(self, done: int) -> None:
+    def _pass_on(self, done: int, began: float) -> None:
         with self._lock:
             self._usual, self._ended = done + len(self._waiting), time.monotonic()
+            self._took = self._ended - began
             if not self._waiting:
                 self._busy = False
                 return

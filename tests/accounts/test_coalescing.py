@@ -328,7 +328,8 @@ def test_of_those_who_do_not_wait_whose_turn_comes_too_late_nothing_is_done() ->
 
 
 def test_a_small_batch_waits_for_those_who_were_there_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coalescing, "LINGER_MS", 5000.0)
+    monkeypatch.setattr(coalescing, "LINGER", 1e6)
+    monkeypatch.setattr(coalescing, "LONGEST_LINGER_MS", 5000.0)
     monkeypatch.setattr(coalescing, "MOMENT_MS", 60_000.0)
     sizes: list[int] = []
     first_is_running, go_on = threading.Event(), threading.Event()
@@ -357,10 +358,10 @@ def test_a_small_batch_waits_for_those_who_were_there_a_moment_ago(monkeypatch: 
 
 
 def test_nobody_waits_longer_than_a_moment_for_who_does_not_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coalescing, "LINGER_MS", 50.0)
+    monkeypatch.setattr(coalescing, "LONGEST_LINGER_MS", 50.0)
     monkeypatch.setattr(coalescing, "MOMENT_MS", 60_000.0)
     line = Coalescer(lambda envelopes, _: list(envelopes))  # type: ignore[arg-type]
-    line._usual, line._ended = 5, time.monotonic()
+    line._usual, line._ended, line._took = 5, time.monotonic(), 10.0
 
     began = time.monotonic()
     assert line.execute("alone") == "alone"  # type: ignore[arg-type,comparison-overlap]

@@ -20,7 +20,9 @@ class Lane(ClientHandler):
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         with ThreadPoolExecutor(1) as threads:
-            answer = asyncio.run(FastLane(threads).answer(environ))
+            lane = FastLane(threads)
+            answer = asyncio.run(lane.answer(environ))
+            lane.counted.write()
         if answer is None:
             return super().__call__(environ)
         self.taken += 1
