@@ -8,6 +8,7 @@ from accounts.domain.commands import Transfer
 from accounts.services import Executed, execute
 from tests.benchmarks import web
 from tests.benchmarks.books import Books
+from tests.benchmarks.costs import Meter, transactions_since
 from tests.benchmarks.figures import Figure, percentile
 
 BULK = 50
@@ -44,11 +45,13 @@ HTTP = (
 
 def over_http(books: Books, url: str, contender: Contender, clients: int, seconds: float) -> Figure:
     before, each = books.mark(), BULK if contender.kind == "bulk" else 1
+    meter = Meter(web=True)
     figure, answered = web.load(url, contender.kind, contender.spread, clients, seconds, books.token, books.file)
+    costs = meter.per(answered * each, transactions_since(before.position))
     books.settle()
     made = 0 if contender.kind == "balance" else answered * each
     wrong = books.wrong(before, made, 0 if contender.kind == "balance" else clients * each)
-    return Figure(figure.rate * each, figure.p50, figure.p99, figure.errors, wrong)
+    return Figure(figure.rate * each, figure.p50, figure.p99, figure.errors, wrong, costs)
 
 
 def in_process(books: Books, batch: int, seconds: float) -> Figure:

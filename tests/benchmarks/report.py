@@ -29,9 +29,26 @@ prepared pgbench on the same server. A ratio is the contender's rate over that o
 same round; rates, times and ratios are medians of the rounds. Load comes from wrk, on the same cores. After each
 contender the books are checked: money unchanged, every transaction sums to zero, no hole in the versions, and as many
 transfers made as acknowledged. Relay, consumers and other services do not run meanwhile.
+
+The two columns in µs are the processor time that PostgreSQL and the web server take for one transfer or read, so what
+is left of the cores is the load's own and the kernel's; then, how many commands share a transaction.
 """
 LOCK = ROOT / "requirements" / "bench.txt"
 PEERS = ("eventsourcing==", "django-hordak==")
+COLUMNS = (
+    "c",
+    "ratio to R",
+    "a second",
+    "p50 ms",
+    "p99 ms",
+    "PostgreSQL µs",
+    "web µs",
+    "a transaction",
+    "goal",
+    "errors",
+)
+COSTS = (("postgres", ",.0f"), ("web", ",.0f"), ("batch", ".1f"))
+"""Of `Costs`, in the order of the columns, and how each is written."""
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_compression", "shared_buffers", "max_wal_size")
 
 
@@ -67,10 +84,7 @@ class Results:
         )
 
     def table(self) -> str:
-        lines = [
-            "| | c | ratio to R | a second | p50 ms | p99 ms | goal | errors |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
+        lines = [f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
         lines += [self._row(title, clients) for title, clients in self.figures]
         if self.extra:
             lines += ["", "| | | goal |", "|---|---|---|"]
@@ -93,8 +107,9 @@ class Results:
             str(clients),
             f"{ratio:.2f}" if ratio is not None else "",
             f"{statistics.median(figure.rate for figure in figures):,.0f}",
-            _time(_median([figure.p50 for figure in figures])),
-            _time(p99),
+            _number(_median([figure.p50 for figure in figures]), ".1f"),
+            _number(p99, ".1f"),
+            *(_number(_median([getattr(figure.costs, name) for figure in figures]), form) for name, form in COSTS),
             "; ".join(filter(None, goals)),
             "; ".join(trouble) or "none",
         ]
@@ -120,8 +135,8 @@ def _median(values: list[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _time(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def machine() -> str:

@@ -1,5 +1,6 @@
 """The benchmark's own parts do what the table says of them; how fast anything is, is not judged here."""
 
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -26,15 +27,20 @@ def test_a_second_of_load_over_http_is_acknowledged_and_booked(books: Books) -> 
             figure = contenders.over_http(books, url, contender, 8, 1)
             assert figure.rate > 0
             assert (figure.errors, figure.wrong) == (0, ())
+            costs = figure.costs
+            assert None not in (costs.postgres, costs.web, costs.batch)
+            assert 1 <= costs.batch <= 8, "no more than there were callers"  # type: ignore[operator]
 
 
 @pytest.mark.skipif(not yardstick.program(), reason="the yardstick needs pgbench")
-def test_the_yardstick_keeps_its_own_books() -> None:
+def test_the_yardstick_keeps_its_own_books(db: None) -> None:
     bar = yardstick.Yardstick()
     for spread in yardstick.SCRIPTS:
         figure = bar.measure(spread, 2, 1)
         assert figure.rate > 0
         assert figure.wrong == ()
+        assert figure.costs.postgres
+        assert figure.costs.postgres < 2e6 / figure.rate * os.cpu_count(), "no more than there was"  # type: ignore[operator]
 
 
 def test_books_that_lack_a_transfer_or_have_one_too_many_are_told(books: Books) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 
 from ops.embedded.binaries import find_postgres
+from tests.benchmarks.costs import Meter
 from tests.benchmarks.databases import as_variables, fresh
 from tests.benchmarks.figures import Figure, percentile
 
@@ -50,6 +51,7 @@ class Yardstick:
             script.write_text(SCRIPTS[spread], encoding="ascii")
             command = [self._pgbench, "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2))]
             command += ["-T", str(max(1, round(seconds))), "-f", str(script), "-l", "--sampling-rate=0.1"]
+            meter = Meter(web=False)
             said = subprocess.run(
                 command,
                 cwd=directory,
@@ -62,13 +64,14 @@ class Yardstick:
             rate = re.search(r"^tps = ([\d.]+)", said.stdout, re.MULTILINE)
             if said.returncode or rate is None:
                 raise SystemExit(f"pgbench did not run: {said.stderr.strip()}")
+            costs = meter.per(float(rate[1]) * max(1, round(seconds)))
             times = sorted(
                 int(line.split()[2]) / 1000
                 for log in Path(directory).glob("pgbench_log.*")
                 for line in log.read_text(encoding="ascii").splitlines()
             )
         p50, p99 = (percentile(times, 0.5), percentile(times, 0.99)) if times else (None, None)
-        return Figure(float(rate[1]), p50, p99, wrong=self._wrong())
+        return Figure(float(rate[1]), p50, p99, wrong=self._wrong(), costs=costs)
 
     def _wrong(self) -> tuple[str, ...]:
         """The yardstick's own books, so that it is known to have done the work."""
