@@ -7,13 +7,11 @@ While one read is under way, what is asked for meanwhile waits for the next, as 
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
-
-from django.db import close_old_connections
 
 from accounts import cache
 from accounts.cache import AccountView
+from ops.database.kept import KeepingThread
 
 MOST = 256
 """Accounts in one statement."""
@@ -29,7 +27,7 @@ class Reads:
         self._lock = threading.Lock()
         self._waiting: deque[tuple[UUID, Done]] = deque()
         self._busy = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reads")
+        self._thread = KeepingThread("reads")
 
     def begin(self, account_id: UUID, done: Done) -> None:
         """Waits for nothing: `done` is called once, from another thread."""
@@ -41,23 +39,20 @@ class Reads:
         self._thread.submit(self._run)
 
     def _run(self) -> None:
-        while group := self._gathered():
-            found: dict[UUID, AccountView] = {}
-            failed: Exception | None = None
-            try:
-                found = cache.accounts({account_id for account_id, _ in group})
-            except Exception as error:
-                failed = error
-            finally:
-                close_old_connections()
-            for account_id, done in group:
-                done(failed or found.get(account_id))
-
-    def _gathered(self) -> list[tuple[UUID, Done]]:
         with self._lock:
             group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-            self._busy = bool(group)
-        return group
+        found: dict[UUID, AccountView] = {}
+        failed: Exception | None = None
+        try:
+            found = cache.accounts({account_id for account_id, _ in group})
+        except Exception as error:
+            failed = error
+        for account_id, done in group:
+            done(failed or found.get(account_id))
+        with self._lock:
+            self._busy = goes_on = bool(self._waiting)
+        if goes_on:
+            self._thread.submit(self._run)
 
 
 _reads = Reads()

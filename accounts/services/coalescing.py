@@ -24,6 +24,7 @@ from django.db import close_old_connections
 from accounts.services.envelope import Envelope, Outcome
 from eventstore.errors import LockTimeout, OutcomeUnknown, StoreBusy
 from ops.conf import get_settings
+from ops.database.kept import KeepingThread
 
 MOST = 256
 """Commands in one batch: as many as keys can be guarded, see `eventstore.idempotency`."""
@@ -140,7 +141,7 @@ class Coalescer:
         self._wanted = MOST
         """So many in line are enough for whoever lingers."""
         self._enough = threading.Event()
-        self._first = ThreadPoolExecutor(1, thread_name_prefix="line")
+        self._first = KeepingThread("line")
         self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside-line")
 
     def execute(self, envelope: Envelope) -> Outcome:
@@ -183,7 +184,10 @@ class Coalescer:
 
     def _start(self, turn: _Promise) -> None:
         """The batches of the line in one thread, those beside it in some others."""
-        (self._first if turn.in_line else self._beside).submit(self._run_and_let_go, turn)
+        if turn.in_line:
+            self._first.submit(self._run, turn)
+        else:
+            self._beside.submit(self._run_and_let_go, turn)
 
     def _run_and_let_go(self, turn: _Promise) -> None:
         try:

@@ -29,7 +29,7 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
     One dead connection is seldom alone: after a restart of the server all of them are. The pool would find them one
     by one, pausing a little longer after each (12 s for 20), so the first to be found has the rest looked through.
     """
-    if time.monotonic() - getattr(connection, "returned_at", 0.0) < SOUND_FOR and _is_quiet(connection):
+    if time.monotonic() - getattr(connection, "returned_at", 0.0) < SOUND_FOR and is_quiet(connection):
         return
     try:
         with within(CHECKED_WITHIN):
@@ -43,7 +43,7 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
         raise
 
 
-def _is_quiet(connection: psycopg.Connection[Any]) -> bool:
+def is_quiet(connection: psycopg.Connection[Any]) -> bool:
     """A server that has ended the session, or goes down, has said so: then there is something to read."""
     if connection.closed:
         return False
