@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from ops.operations import operation
+
+INTERRUPTED = 128 + 2
+"""The exit code of what SIGINT ended, as shells count it."""
 
 
 class WorkingCommand(BaseCommand):
@@ -16,5 +19,9 @@ class WorkingCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         name = type(self).__module__.rpartition(".")[2]
         with operation("job", name, actor=f"command:{name}"):
-            result: str | None = super().execute(*args, **options)
+            try:
+                result: str | None = super().execute(*args, **options)
+            except KeyboardInterrupt:
+                message = f"{name} was broken off: what it had finished stays, what it was doing was not done."
+                raise CommandError(message, returncode=INTERRUPTED) from None
         return result
