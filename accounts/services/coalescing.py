@@ -3,9 +3,9 @@
 While a batch is on its way through the database, the commands that arrive wait; when it is done, the first of them
 leads all of them as the next batch. So nothing is held back when nothing is in hand, and batches grow with the load
 by themselves: the idea is that of flat combining (Hendler and others, 2010). Under load callers who have just been
-answered mostly come again at once: a batch that would be small waits for them, `LINGER` at most. A caller that waits
-in a thread leads in that thread; a batch that is led by one who does not wait (an event loop's) runs in the line's
-own.
+answered mostly come again at once: a batch that would be small waits for them, for a part of what the last one took.
+A caller that waits in a thread leads in that thread; a batch that is led by one who does not wait (an event loop's)
+runs in the line's own.
 
 One command cannot hurt the others. A batch of several waits for locks only briefly; when it fails as a whole, its
 halves are run by callers of theirs beside the line, where nobody else waits for them, down to the single command that
@@ -37,6 +37,7 @@ LINGER = 0.5
 """How long a smaller one waits for as many as were in hand a moment ago, as a part of what the last batch took: on a
 machine that is slow or busy callers take longer to come back too."""
 LONGEST_LINGER_MS = 4.0
+"""However long the last batch took: one that waited for locks says nothing of the callers."""
 MOMENT_MS = 5.0
 """How long ago that may have been."""
 
