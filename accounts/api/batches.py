@@ -17,7 +17,7 @@ from accounts.api.items import COMMAND_SCOPES, ITEMS, Reader, Sender
 from accounts.api.problems import MEDIA_TYPE, about, problem, problem_of
 from accounts.api.representations import AccountAfterSerializer, ProblemSerializer, command_result
 from accounts.domain.errors import ErrorCode
-from accounts.services import Envelope, Executed, Outcome, Refused, execute
+from accounts.services import Envelope, Executed, Outcome, Refused, execute, execute_together
 from accounts.services.executor import MAX_BATCH
 
 
@@ -82,7 +82,7 @@ def _run(items: list[Any], sender: Sender, *, atomic: bool) -> list[Outcome]:
     if atomic and len(envelopes) < len(read):
         alone = Refused(ErrorCode.BATCH_REJECTED, "Another command of the batch was refused, so none was executed.")
         return [item if isinstance(item, Refused) else alone for item in read]
-    outcomes = iter(execute(envelopes, all_or_nothing=atomic))
+    outcomes = iter(execute(envelopes, all_or_nothing=True) if atomic else execute_together(envelopes))
     return [item if isinstance(item, Refused) else next(outcomes) for item in read]
 
 

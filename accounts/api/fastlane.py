@@ -24,7 +24,6 @@ from uuid import UUID
 
 import orjson
 import structlog
-from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import close_old_connections
@@ -53,7 +52,7 @@ from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, e
 from ops import tracing
 from ops.access.address import client_address
 from ops.access.keys import InvalidKey, check_token, trusted_key
-from ops.access.policy import HeadersMiddleware
+from ops.access.policy import HeadersMiddleware, PolicyMiddleware
 from ops.access.trace import request_id, settle, traceparent
 from ops.conf import get_settings
 from ops.metrics.gathered import Gathered
@@ -295,7 +294,7 @@ def _common_headers(scheme: str, forwarded: str | None) -> tuple[tuple[str, str]
         NotPlain: it redirects, as from HTTP to HTTPS.
     """
     handle: Any = lambda request: HttpResponse()  # noqa: E731
-    for middleware in (XFrameOptionsMiddleware, CSPMiddleware, SecurityMiddleware, HeadersMiddleware):
+    for middleware in (XFrameOptionsMiddleware, PolicyMiddleware, SecurityMiddleware, HeadersMiddleware):
         handle = middleware(handle)
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/api/v1/", "wsgi.url_scheme": scheme, "wsgi.input": BytesIO()}
     environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "443", "HTTP_HOST": "localhost"}

@@ -1,7 +1,7 @@
 """Writes: everything that changes an account goes through `execute`."""
 
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused, idempotency_key
-from accounts.services.executor import begin_one, execute, execute_one, would_execute
+from accounts.services.executor import begin_one, execute, execute_one, execute_together, would_execute
 
 __all__ = [
     "Envelope",
@@ -11,6 +11,7 @@ __all__ = [
     "begin_one",
     "execute",
     "execute_one",
+    "execute_together",
     "idempotency_key",
     "would_execute",
 ]

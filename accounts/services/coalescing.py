@@ -1,4 +1,4 @@
-"""Single commands that arrive together are executed together: group commit.
+"""Commands that arrive together are executed together: group commit.
 
 While a batch is on its way through the database, the commands that arrive wait; when it is done, the first of them
 leads all of them as the next batch. So nothing is held back when nothing is in hand, and batches grow with the load
@@ -52,20 +52,20 @@ Done = Callable[[Outcome | BaseException], None]
 
 
 class _Turn:
-    """One command's place in line, and what becomes of it."""
+    """One caller's place in line, with a command or several that stay together, and what becomes of them."""
 
-    __slots__ = ("envelope", "error", "group", "in_line", "outcome")
+    __slots__ = ("envelopes", "error", "group", "in_line", "outcomes")
 
-    def __init__(self, envelope: Envelope) -> None:
-        self.envelope = envelope
-        self.outcome: Outcome | None = None
+    def __init__(self, envelopes: Sequence[Envelope]) -> None:
+        self.envelopes = envelopes
+        self.outcomes: list[Outcome] | None = None
         self.error: BaseException | None = None
         self.group: list[_Turn] = []
         self.in_line = False
 
     @property
     def settled(self) -> bool:
-        return self.outcome is not None or self.error is not None
+        return self.outcomes is not None or self.error is not None
 
     def lead(self) -> None:
         """It was given a group to run."""
@@ -84,8 +84,8 @@ class _Caller(_Turn):
 
     __slots__ = ("_thread", "_woken")
 
-    def __init__(self, envelope: Envelope) -> None:
-        super().__init__(envelope)
+    def __init__(self, envelopes: Sequence[Envelope]) -> None:
+        super().__init__(envelopes)
         self._thread = threading.get_ident()
         self._woken = threading.Lock()
         self._woken.acquire()
@@ -109,7 +109,7 @@ class _Promise(_Turn):
     __slots__ = ("_done", "_run", "_until")
 
     def __init__(self, envelope: Envelope, done: Done, run: "Callable[[_Promise], None]", until: float) -> None:
-        super().__init__(envelope)
+        super().__init__([envelope])
         self._done = done
         self._run = run
         self._until = until
@@ -118,9 +118,11 @@ class _Promise(_Turn):
         self._run(self)
 
     def tell(self) -> None:
-        became = self.outcome or self.error
-        assert became is not None
-        self._done(became)
+        if self.outcomes is not None:
+            self._done(self.outcomes[0])
+        else:
+            assert self.error is not None
+            self._done(self.error)
 
     def is_late(self, now: float) -> bool:
         return now > self._until
@@ -145,24 +147,24 @@ class Coalescer:
         self._first = KeepingThread("line")
         self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside-line")
 
-    def execute(self, envelope: Envelope) -> Outcome:
-        """The outcome of this command, executed with whatever waits beside it.
+    def execute(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
+        """The outcomes of these commands, at most `MOST`, executed in order and with whatever waits beside them.
 
         Raises:
             StoreBusy: also when its turn did not come within BATCH_PROCESSING_TIMEOUT; nothing happened.
             And what `executor.execute` raises.
         """
-        turn = _Caller(envelope)
+        turn = _Caller(envelopes)
         self._join(turn)
         while not turn.settled:
             if turn.group:
                 self._run(turn)
             else:
                 self._await(turn)
-        if turn.outcome is None:
+        if turn.outcomes is None:
             assert turn.error is not None
             raise turn.error
-        return turn.outcome
+        return turn.outcomes
 
     def begin(self, envelope: Envelope, done: Done) -> None:
         """As `execute`, but waits for nothing: `done` gets the outcome, or what would have been raised, once, from a
@@ -235,7 +237,8 @@ class Coalescer:
 
     def _gathered(self, group: list[_Turn]) -> list[_Turn]:
         with self._lock:
-            while self._waiting and len(group) < MOST:
+            commands = sum(len(turn.envelopes) for turn in group)
+            while self._waiting and (commands := commands + len(self._waiting[0].envelopes)) <= MOST:
                 group.append(self._waiting.popleft())
         now = time.monotonic()
         late = [turn for turn in group if turn.is_late(now)]
@@ -246,7 +249,8 @@ class Coalescer:
 
     def _run_group(self, group: list[_Turn], *, alone: bool) -> None:
         try:
-            outcomes = self._run_batch([turn.envelope for turn in group], None if alone else PATIENCE_MS)
+            together = [envelope for turn in group for envelope in turn.envelopes]
+            outcomes = self._run_batch(together, None if alone else PATIENCE_MS)
         except Exception as error:
             if alone or not _may_be_of_one(error):
                 _settle(group, error)
@@ -256,8 +260,10 @@ class Coalescer:
             _settle(group, OutcomeUnknown("the process is being stopped"))
             raise
         else:
-            for turn, outcome in zip(group, outcomes, strict=True):
-                turn.outcome = outcome
+            last = 0
+            for turn in group:
+                first, last = last, last + len(turn.envelopes)
+                turn.outcomes = outcomes[first:last]
                 turn.tell()
 
     def _pass_on(self, done: int, began: float) -> None:

@@ -21,7 +21,7 @@ from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import Posting, to_data
 from accounts.domain.journal import imbalances
 from accounts.services import inline
-from accounts.services.coalescing import Coalescer, Done
+from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
@@ -97,18 +97,23 @@ def _retry(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:
     return [Refused(ErrorCode.CONCURRENCY_CONFLICT, message)] * len(envelopes)
 
 
+def execute_together(envelopes: Sequence[Envelope]) -> list[Outcome]:
+    """As `execute`, but with COALESCE_COMMANDS in the batch that its process executes next, beside the commands of
+    other callers; not so where there are too many for that."""
+    if not envelopes or len(envelopes) > MOST or connection.in_atomic_block or not get_settings().coalesce_commands:
+        return execute(envelopes)
+    with counting(envelopes) as outcomes:
+        outcomes += _together.execute(envelopes)
+    return outcomes
+
+
 def execute_one(envelope: Envelope) -> Executed:
-    """A batch of one, or with COALESCE_COMMANDS a part of the one that its process executes next.
+    """The one command of `execute_together`.
 
     Raises:
         Refusal: the command was refused; nothing changed. And what `execute` raises.
     """
-    if get_settings().coalesce_commands and not connection.in_atomic_block:
-        with counting([envelope]) as outcomes:
-            outcomes.append(_together.execute(envelope))
-    else:
-        outcomes = execute([envelope])
-    outcome = outcomes[0]
+    (outcome,) = execute_together([envelope])
     if isinstance(outcome, Refused):
         raise outcome.as_error()
     return outcome

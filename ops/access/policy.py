@@ -1,8 +1,12 @@
 """What browsers are told to refuse: headers on every answer, and what the admin's pages need beyond them."""
 
 from collections.abc import Callable
+from functools import cached_property
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -45,6 +49,21 @@ class HeadersMiddleware:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+class PolicyMiddleware(CSPMiddleware):
+    """django-csp's, which makes its header anew for each answer. That of answers that are no pages, and so have no
+    nonce, is always the same: it is asked for once."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            return super().process_response(request, response)
+        response.headers.setdefault(HEADER, self._without_nonce)
+        return response
+
+    @cached_property
+    def _without_nonce(self) -> str:
+        return str(super().process_response(HttpRequest(), HttpResponse()).headers[HEADER])
 
 
 ADMIN_POLICY = {

@@ -134,6 +134,12 @@ def test_the_first_to_come_goes_on_alone_when_its_account_is_blocked(
 
 def outcomes_of(run: coalescing.Run, envelopes: list[Any]) -> list[Any]:
     """All sent while a first one holds the line, so that they make one batch."""
+    found = together(run, [[envelope] for envelope in envelopes])
+    return [outcomes if isinstance(outcomes, BaseException) else outcomes[0] for outcomes in found]
+
+
+def together(run: coalescing.Run, callers: list[list[Any]]) -> list[Any]:
+    """What becomes of the commands of each caller: they come one after another, while a first one holds the line."""
     line = Coalescer(run)
     gate = threading.Event()
 
@@ -145,25 +151,64 @@ def outcomes_of(run: coalescing.Run, envelopes: list[Any]) -> list[Any]:
 
     line._run_batch = held
 
-    def one(envelope: Any) -> Any:
+    def execute(envelopes: list[Any]) -> Any:
         try:
-            return line.execute(envelope)
+            return line.execute(envelopes)
         except BaseException as error:
             return error
 
-    with ThreadPoolExecutor(len(envelopes) + 1) as pool:
-        first = pool.submit(one, "first")
+    with ThreadPoolExecutor(len(callers) + 1) as pool:
+        first = pool.submit(execute, ["first"])
         while not line._busy:
             time.sleep(0.001)
-        rest = [pool.submit(one, envelope) for envelope in envelopes]
-        while len(line._waiting) < len(envelopes):
-            time.sleep(0.001)
+        rest = []
+        for envelopes in callers:
+            rest.append(pool.submit(execute, envelopes))
+            while len(line._waiting) < len(rest):
+                time.sleep(0.0002)
         gate.set()
         first.result(timeout=10)
         found = [each.result(timeout=10) for each in rest]
     assert not line._busy
     assert not line._waiting
     return found
+
+
+def test_callers_with_several_commands_share_a_batch_and_each_gets_its_own_outcomes_in_order() -> None:
+    ran: list[list[Any]] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        ran.append(list(some))
+        return [f"did {each}" for each in some]
+
+    found = together(run, [["a1", "a2"], ["b1"], ["c1", "c2", "c3"]])
+
+    assert ran == [["a1", "a2", "b1", "c1", "c2", "c3"]]
+    assert found == [["did a1", "did a2"], ["did b1"], ["did c1", "did c2", "did c3"]]
+
+
+def test_commands_of_one_caller_stay_together_where_they_would_be_too_many_for_a_batch() -> None:
+    sizes: list[int] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        sizes.append(len(some))
+        return list(some)
+
+    callers = [list(range(100)), list(range(100, 256)), ["late"], list(range(coalescing.MOST))]
+    assert together(run, callers) == callers
+    assert sizes == [256, 1, 256]
+
+
+def test_a_caller_with_several_commands_who_is_to_blame_does_not_hurt_the_others() -> None:
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        if "bad" in some:
+            raise LockTimeout("locked")
+        return list(some)
+
+    first, bad, last = together(run, [["a1", "a2"], ["bad", "b2"], ["c1"]])
+
+    assert (first, last) == (["a1", "a2"], ["c1"])
+    assert isinstance(bad, LockTimeout)
 
 
 @pytest.mark.parametrize("error", [LockTimeout("locked"), BrokenHistory("broken"), ValueError("a bug")])
@@ -219,13 +264,13 @@ def test_whose_turn_does_not_come_in_time_is_told_that_nothing_was_done(crowd: T
         return [f"did {each}" for each in some]
 
     line = Coalescer(run)
-    slow = crowd.submit(line.execute, "slow")  # type: ignore[arg-type]
+    slow = crowd.submit(line.execute, ["slow"])  # type: ignore[list-item]
     while not line._busy:
         time.sleep(0.001)
     with configured(batch_processing_timeout=1), pytest.raises(StoreBusy):
-        line.execute("late")  # type: ignore[arg-type]
+        line.execute(["late"])  # type: ignore[list-item]
     gate.set()
-    assert slow.result(timeout=10) == "did slow"
+    assert slow.result(timeout=10) == ["did slow"]
     assert ran == ["slow"]
 
 
@@ -343,17 +388,17 @@ def test_a_small_batch_waits_for_those_who_were_there_a_moment_ago(monkeypatch: 
 
     line = Coalescer(run)
     with ThreadPoolExecutor(4) as callers:
-        first = callers.submit(line.execute, "a")  # type: ignore[arg-type]
+        first = callers.submit(line.execute, ["a"])  # type: ignore[list-item]
         assert first_is_running.wait(10)
-        others = [callers.submit(line.execute, name) for name in "bcd"]  # type: ignore[arg-type]
+        others = [callers.submit(line.execute, [name]) for name in "bcd"]  # type: ignore[list-item]
         while len(line._waiting) < 3:
             time.sleep(0.001)
         go_on.set()
-        assert first.result(10) == "a"
+        assert first.result(10) == ["a"]
         assert not any(other.done() for other in others), "one more was in hand, and may come again"
-        again = callers.submit(line.execute, "e")  # type: ignore[arg-type]
-        assert [other.result(2) for other in others] == ["b", "c", "d"], "it came, and nobody waits for the time"
-        assert again.result(2) == "e"
+        again = callers.submit(line.execute, ["e"])  # type: ignore[list-item]
+        assert [other.result(2) for other in others] == [["b"], ["c"], ["d"]], "it came: nobody waits for the time"
+        assert again.result(2) == ["e"]
     assert sizes == [1, 4]
 
 
@@ -364,9 +409,9 @@ def test_nobody_waits_longer_than_a_moment_for_who_does_not_come_again(monkeypat
     line._usual, line._ended, line._took = 5, time.monotonic(), 10.0
 
     began = time.monotonic()
-    assert line.execute("alone") == "alone"  # type: ignore[arg-type,comparison-overlap]
+    assert line.execute(["alone"]) == ["alone"]  # type: ignore[list-item,comparison-overlap]
     assert 0.05 <= time.monotonic() - began < 2
 
     began = time.monotonic()
-    assert line.execute("alone") == "alone"  # type: ignore[arg-type,comparison-overlap]
+    assert line.execute(["alone"]) == ["alone"]  # type: ignore[list-item,comparison-overlap]
     assert time.monotonic() - began < 0.05, "nobody else was there a moment ago"

@@ -143,3 +143,23 @@ def test_a_client_may_hold_two_keys_while_it_changes_over(api: Caller) -> None:
 
     assert Caller(token, api.client).post("/accounts", {"owner": "Ann", "currency": "EUR"}).status_code == 201
     assert api.get("/accounts").status_code == 200
+
+
+def test_whoever_comes_with_a_key_is_known_by_it_and_not_by_a_session(api: Caller) -> None:
+    staff = signed_in(make_superuser())
+    key = {"Authorization": f"Bearer {api.token}"}
+
+    with_both = staff.get("/api/v1/accounts", headers=key)
+    assert with_both.status_code == 200
+    assert not hasattr(with_both.wsgi_request, "session"), "a session was looked for"
+    assert not with_both.cookies
+    assert "Cookie" not in with_both.get("Vary", "")
+    assert staff.get("/api/v1/accounts").status_code == 401, "staff have no accounts of their own"
+    assert staff.get("/api/v1/schema").status_code == 200
+    assert staff.get("/api/v1/schema", headers=key).status_code == 200
+
+
+def test_a_key_opens_no_page(api: Caller) -> None:
+    answer = Client().get("/admin/", headers={"Authorization": f"Bearer {api.token}"})
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/admin/login/")
