@@ -1,4 +1,4 @@
-"""What serves people's pages: sessions, forms, messages. A request to the API that comes with a key passes by it.
+"""What serves people's pages: sessions and messages. A request to the API that comes with a key passes by it.
 
 The key says who calls (`ops.access.authentication`), so that no session is looked for and no cookie set; what is left
 out is a tenth of what Django takes for a request. A caller without a key goes through all of it: staff may read the
@@ -11,18 +11,17 @@ from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest, HttpResponse
-from django.middleware import csrf
 
 from ops.signin import middleware as signin
 
 
 def _for_pages(middleware: type[Any]) -> type[Any]:
-    class ForPages(middleware):
-        def __call__(self, request: HttpRequest) -> HttpResponse:
-            answer = self.get_response if _comes_with_key(request) else super().__call__
-            return answer(request)
+    def call(self: Any, request: HttpRequest) -> HttpResponse:
+        answer: HttpResponse = self.get_response(request) if _comes_with_key(request) else passed(self, request)
+        return answer
 
-    return ForPages
+    passed = middleware.__call__
+    return type(middleware.__name__, (middleware,), {"__call__": call})
 
 
 def _comes_with_key(request: HttpRequest) -> bool:
@@ -31,7 +30,6 @@ def _comes_with_key(request: HttpRequest) -> bool:
 
 
 SessionMiddleware = _for_pages(sessions.SessionMiddleware)
-CsrfViewMiddleware = _for_pages(csrf.CsrfViewMiddleware)
 AuthenticationMiddleware = _for_pages(auth.AuthenticationMiddleware)
 MessageMiddleware = _for_pages(messages.MessageMiddleware)
 SignedInMiddleware = _for_pages(signin.SignedInMiddleware)

@@ -53,7 +53,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "bankes.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "bankes.middleware.CsrfViewMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "bankes.middleware.AuthenticationMiddleware",
     "bankes.middleware.MessageMiddleware",
     "bankes.middleware.SignedInMiddleware",

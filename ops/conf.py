@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     )
     coalesce_commands: bool = Field(
         True,
-        description="Execute single commands that arrive together in one transaction, each with its own outcome.",
+        description="Execute commands that arrive together in one transaction, each with its own outcome.",
     )
     fast_lane: bool = Field(
         True, description="Serve transfers, deposits, withdrawals and balances in front of the web framework."
