@@ -1,6 +1,9 @@
 # The commands of bankes. They need Python 3.11 or newer and nothing else; `make help` lists them.
 
-PYTHON ?= python3
+# The system's own Python, where it can make environments: distributions build theirs with profile-guided optimization,
+# and one without it takes a sixth more time for a command. Else whichever comes first.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo /usr/bin/python3 || echo python3)
 LAUNCH = $(PYTHON) -m ops.embedded
 TOOL = .venv/bin/python -m
 # Two processes with servers of their own; a file of tests stays whole, since it may share what it has prepared.
