@@ -33,8 +33,18 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     multiprocessing.set_start_method("spawn")  # a fork would copy the locks of the thread that talks to systemd
-    server = Granian(
-        "bankes.rsgi:application",
+    server = granian("bankes.rsgi:application")
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        systemd = StopRequest(address, None)
+        server.on_shutdown(lambda: systemd.tell("STOPPING=1"))
+        threading.Thread(target=_tell_while_it_answers, args=(systemd,), name="watchdog", daemon=True).start()
+    server.serve(target_loader=load, wrap_loader=False)
+
+
+def granian(target: str) -> Granian:
+    """Granian as it serves the bank, or another RSGI application."""
+    return Granian(
+        target,
         address=HOST,
         port=PORT,
         interface=Interfaces.RSGI,
@@ -47,11 +57,6 @@ def main() -> None:
         log_level=LogLevels.warning,  # the application logs each request itself, with who and why
         log_access=False,
     )
-    if address := os.environ.get("NOTIFY_SOCKET"):
-        systemd = StopRequest(address, None)
-        server.on_shutdown(lambda: systemd.tell("STOPPING=1"))
-        threading.Thread(target=_tell_while_it_answers, args=(systemd,), name="watchdog", daemon=True).start()
-    server.serve(target_loader=load, wrap_loader=False)
 
 
 def load() -> Any:

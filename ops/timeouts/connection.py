@@ -63,7 +63,10 @@ class BoundedConnection(psycopg.Connection[Row]):
         return result
 
     def _give_up(self) -> None:
-        """Asks the server to end the statement, so that it lets go of its locks, and closes this end."""
+        """Asks the server to end the statement, so that it lets go of its locks, and closes this end. A pool that
+        lent the connection is told: see `ops.timeouts.outage`."""
+        if (pool := getattr(self, "_pool", None)) is not None:
+            pool.found_dead_at = time.monotonic()
         with suppress(psycopg.Error):  # where it hangs, it will notice later that the connection is gone
             self.cancel_safe(timeout=max(CANCEL_AT_LEAST, time_left(CANCEL_WITHIN)))
         self.pgconn.finish()

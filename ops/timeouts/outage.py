@@ -2,8 +2,8 @@
 a connection that cannot come.
 
 A pool that is merely exhausted is no outage: only when its attempts to connect have been failing, or a connection was
-found dead meanwhile, is a wait in vain counted against the breaker. What opens it again is a connection of the
-breaker's own.
+found dead and none could be taken since, is a wait in vain counted against the breaker. What opens it again is a
+connection of the breaker's own.
 """
 
 import time
@@ -34,6 +34,8 @@ class Guard:
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
         self._errors = 0
+        self._taken_at = 0.0
+        """When there was a connection to be had, by `time.monotonic`."""
         self.breaker = CircuitBreaker(
             "database", on=(Unreachable,), probe=self._probe, failures=2, window=2 * pool.timeout + 10, pause=1.0
         )
@@ -51,15 +53,17 @@ class Guard:
             raise Unreachable("the database has been out of reach and is left alone for now") from error
 
     def _take(self, getconn: Callable[[], C]) -> C:
-        started, waited_from = time.perf_counter(), time.monotonic()
+        started = time.perf_counter()
         try:
-            return getconn()
+            connection = getconn()
         except PoolTimeout as error:
             record("database", "timeout", time.perf_counter() - started)
             known, self._errors = self._errors, self._pool.get_stats().get("connections_errors", 0)
-            if self._errors > known or getattr(self._pool, "found_dead_at", 0.0) >= waited_from:
+            if self._errors > known or getattr(self._pool, "found_dead_at", 0.0) > self._taken_at:
                 raise Unreachable("the database cannot be reached") from error
             raise
+        self._taken_at = time.monotonic()
+        return connection
 
     def _probe(self) -> None:
         parameters: dict[str, Any] = {**(self._pool.kwargs or {}), "connect_timeout": int(PROBE_WITHIN)}  # type: ignore[dict-item]

@@ -23,7 +23,7 @@ from tests.benchmarks.yardstick import Yardstick  # noqa: E402
 QUICK = os.environ.get("QUICK", "") not in ("", "0", "false")
 ROUNDS = int(os.environ.get("ROUNDS") or (2 if QUICK else 5))
 SECONDS = float(os.environ.get("SECONDS") or (2 if QUICK else 10))
-IN_ROUNDS = [*dict.fromkeys(contender.part for contender in contenders.HTTP), "inprocess", "peers"]
+IN_ROUNDS = [*dict.fromkeys(contender.part for contender in contenders.HTTP), "bare", "inprocess", "peers"]
 PARTS = [*IN_ROUNDS, *OTHERS]
 ONLY = [part for part in os.environ.get("ONLY", "").split(",") if part] or PARTS
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def rounds(results: Results) -> None:
-    if any(contender.part in ONLY for contender in contenders.HTTP):
+    if {"bare", *(contender.part for contender in contenders.HTTP)} & set(ONLY):
         web.require_wrk()
     yardstick, books = Yardstick(), Books()
     try:
@@ -81,6 +81,11 @@ def one_round(results: Results, yardstick: Yardstick, books: Books, installed: "
                     bar = against(each.yardstick, clients)
                     figure = contenders.over_http(books, url, each, clients, SECONDS)
                     results.add(each.title, clients, figure, bar, each.goals.get(clients))
+    if "bare" in ONLY:
+        with web.bare_server() as url:
+            for clients in (8, 32):
+                bar, figure = against("uniform", clients), contenders.bare(books, url, clients, SECONDS)
+                results.add("the web server alone, without a bank", clients, figure, bar)
     if "inprocess" in ONLY:
         for batch in (1, contenders.BULK):
             bar, figure = against("uniform", 1), contenders.in_process(books, batch, SECONDS)

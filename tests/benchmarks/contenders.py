@@ -2,7 +2,7 @@
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accounts.domain.commands import Transfer
 from accounts.services import Executed, execute
@@ -54,11 +54,19 @@ def over_http(books: Books, url: str, contender: Contender, clients: int, second
     return Figure(figure.rate * each, figure.p50, figure.p99, figure.errors, wrong, costs)
 
 
+def bare(books: Books, url: str, clients: int, seconds: float) -> Figure:
+    """Requests as those for transfers, to a web server with no bank behind it."""
+    meter = Meter(web=True)
+    figure, answered = web.load(url, "transfers", "uniform", clients, seconds, books.token, books.file)
+    return replace(figure, costs=replace(meter.per(answered), postgres=None))
+
+
 def in_process(books: Books, batch: int, seconds: float) -> Figure:
     """`execute()` from one thread, each command with an idempotency key."""
     before, chance, done, errors = books.mark(), random.Random(6), 0, 0
     times: list[float] = []
     run = f"{time.time_ns()}"
+    meter, python = Meter(web=False), time.thread_time()
     began = time.perf_counter()
     while (now := time.perf_counter()) < began + seconds:
         envelopes = []
@@ -70,7 +78,8 @@ def in_process(books: Books, batch: int, seconds: float) -> Figure:
         executed = sum(isinstance(outcome, Executed) for outcome in outcomes)
         done, errors = done + executed, errors + batch - executed
         times.append((time.perf_counter() - now) * 1000)
-    elapsed = time.perf_counter() - began
+    elapsed, python = time.perf_counter() - began, time.thread_time() - python
+    costs = replace(meter.per(done), web=1e6 * python / done if done else None, batch=batch)
     ordered = sorted(times)
     wrong = books.wrong(before, done)
-    return Figure(done / elapsed, percentile(ordered, 0.5), percentile(ordered, 0.99), errors, wrong)
+    return Figure(done / elapsed, percentile(ordered, 0.5), percentile(ordered, 0.99), errors, wrong, costs)

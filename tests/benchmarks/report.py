@@ -30,8 +30,9 @@ same round; rates, times and ratios are medians of the rounds. Load comes from w
 contender the books are checked: money unchanged, every transaction sums to zero, no hole in the versions, and as many
 transfers made as acknowledged. Relay, consumers and other services do not run meanwhile.
 
-The two columns in µs are the processor time that PostgreSQL and the web server take for one transfer or read, so what
-is left of the cores is the load's own and the kernel's; then, how many commands share a transaction.
+The two columns in µs are the processor time that PostgreSQL and the web server (in process: the Python that calls)
+take for one transfer or read, so what is left of the cores is the load's own and the kernel's; then, how many
+commands share a transaction.
 """
 LOCK = ROOT / "requirements" / "bench.txt"
 PEERS = ("eventsourcing==", "django-hordak==")
@@ -49,6 +50,15 @@ COLUMNS = (
 )
 COSTS = (("postgres", ",.0f"), ("web", ",.0f"), ("batch", ".1f"))
 """Of `Costs`, in the order of the columns, and how each is written."""
+SERVERS = ("postgres", "web")
+BUDGETS = (
+    "",
+    "What a goal that was missed leaves for one transfer or read, in µs of all cores, and what is used of them; the "
+    "rest is the load, the kernel's part of it, and cores with nothing to do:",
+    "",
+    "| | c | for the goal | now | PostgreSQL and web | rest |",
+    "|---|---|---|---|---|---|",
+)
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_compression", "shared_buffers", "max_wal_size")
 
 
@@ -86,12 +96,25 @@ class Results:
     def table(self) -> str:
         lines = [f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
         lines += [self._row(title, clients) for title, clients in self.figures]
+        lines += self._budgets()
         if self.extra:
             lines += ["", "| | | goal |", "|---|---|---|"]
             lines += [f"| {what} | {figure} | {goal} |" for what, figure, goal in self.extra]
         for title, text in self.texts:
             lines += ["", f"## {title}", "", "```", text.strip(), "```"]
         return "\n".join(lines)
+
+    def _budgets(self) -> list[str]:
+        """What would be needed for each goal that was missed: all cores together have a million µs each a second."""
+        lines = []
+        for (title, clients), goal in self.goals.items():
+            ratio, figures = statistics.median(self.ratios[title, clients]), self.figures[title, clients]
+            if ratio < goal:
+                took = 1e6 * (os.cpu_count() or 1) / statistics.median(figure.rate for figure in figures)
+                costs = [_median([getattr(figure.costs, name) for figure in figures]) or 0.0 for name in SERVERS]
+                cells = [f"{each:,.0f}" for each in (took * ratio / goal, took, sum(costs), took - sum(costs))]
+                lines.append(f"| {title} | {clients} | {' | '.join(cells)} |")
+        return [*BUDGETS, *lines] if lines else []
 
     def _row(self, title: str, clients: int) -> str:
         figures, ratios = self.figures[title, clients], self.ratios[title, clients]

@@ -8,9 +8,9 @@ import pytest
 
 from tests.benchmarks import contenders, yardstick
 from tests.benchmarks.books import Books
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.figures import Costs, Figure
 from tests.benchmarks.report import Results
-from tests.benchmarks.web import web_server
+from tests.benchmarks.web import bare_server, web_server
 
 
 @pytest.fixture
@@ -62,3 +62,22 @@ def test_a_ratio_is_the_median_of_the_rounds_and_errors_spoil_the_result() -> No
     assert results.is_sound()
     results.add("ours", 8, Figure(90.0, errors=3), Figure(100.0), 0.4)
     assert not results.is_sound()
+
+
+def test_a_goal_that_was_missed_is_told_with_what_it_leaves_for_a_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    results = Results()
+    results.add("met", 8, Figure(1000.0), Figure(1000.0), 0.4)
+    assert "for the goal" not in results.table()
+    results.add("ours", 8, Figure(1000.0, costs=Costs(400.0, 900.0)), Figure(5000.0), 0.4)
+    assert "| ours | 8 | 1,000 | 2,000 | 1,300 | 700 |" in results.table()
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="load over HTTP needs the package wrk")
+def test_a_second_of_load_on_the_web_server_alone_is_answered(books: Books) -> None:
+    with bare_server() as url:
+        figure = contenders.bare(books, url, 8, 1)
+    assert figure.rate > 0
+    assert figure.errors == 0
+    assert figure.costs.web
+    assert figure.costs.postgres is None

@@ -6,13 +6,15 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ops.embedded.bank import bank_children, is_live
+from ops.embedded.layout import ROOT
 from ops.embedded.processes import wrapped
 from tests.benchmarks.figures import Figure
 
@@ -29,16 +31,34 @@ def require_wrk() -> str:
 
 @contextmanager
 def web_server(*, fast_lane: bool) -> Iterator[str]:
-    """Its address, `http://host:port`. It logs to a file that is thrown away; all settings but this one are the
-    default ones."""
+    """The bank's; its address, `http://host:port`. All settings but this one are the default ones."""
+    with tempfile.TemporaryDirectory() as metrics:
+        settings = {"PROMETHEUS_MULTIPROC_DIR": metrics, "FAST_LANE": str(fast_lane).lower()}
+        spec = bank_children(os.environ | settings)[0]
+        with _serving(spec.command, spec.environment, spec.directory) as url:
+            yield url
+
+
+@contextmanager
+def bare_server() -> Iterator[str]:
+    """The same web server, with nothing behind it."""
+    with _serving([sys.executable, "-m", "tests.benchmarks.bare"], os.environ, ROOT) as url:
+        yield url
+
+
+@contextmanager
+def _serving(command: Sequence[str], environment: Mapping[str, str], directory: Path) -> Iterator[str]:
+    """It logs to a file that is thrown away."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory() as metrics, tempfile.TemporaryFile() as log:
-        settings = {"HOST": "127.0.0.1", "PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": metrics}
-        spec = bank_children(os.environ | settings | {"FAST_LANE": str(fast_lane).lower()})[0]
+    with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            wrapped(spec.command), env=dict(spec.environment), cwd=spec.directory, stdout=log, stderr=log
+            wrapped(list(command)),
+            env={**environment, "HOST": "127.0.0.1", "PORT": str(port)},
+            cwd=directory,
+            stdout=log,
+            stderr=log,
         )
         try:
             _wait(process, port)

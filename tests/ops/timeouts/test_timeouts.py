@@ -31,6 +31,7 @@ from ops.database.pool import Pool
 from ops.timeouts import attempts, within
 from ops.timeouts import connection as bounded
 from ops.timeouts.connection import BoundedConnection, NoAnswer
+from ops.timeouts.outage import is_outage
 from tests.bank import Bank
 from tests.faults.redis_server import RedisServer
 from tests.ops.operators import Operator
@@ -257,6 +258,42 @@ def test_an_exhausted_pool_is_no_outage(db: None) -> None:
                 pool.getconn()
         pool.putconn(taken)
         assert _gives_a_connection(pool)
+
+
+def test_a_wait_in_vain_is_an_outage_once_a_statement_gave_no_answer_and_no_connection_came_since(db: None) -> None:
+    """The attempts to connect hang as well, and none of them has failed yet."""
+    right = conninfo_to_dict(os.environ["DATABASE_URL"])
+    parameters = {**right, "connect_timeout": 30}
+    limits = {"min_size": 0, "max_size": 1, "timeout": 0.3}
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        Pool(kwargs=parameters, connection_class=BoundedConnection, open=True, **limits) as pool,
+    ):
+        lent = pool.getconn()
+        with pytest.raises(PoolTimeout):
+            pool.getconn()
+        parameters["port"] = silent.getsockname()[1]
+        with pytest.raises(NoAnswer), within(0.2):
+            lent.execute("SELECT pg_sleep(10)")
+        pool.putconn(lent)
+
+        with pytest.raises(psycopg.OperationalError, match="cannot be reached") as told:
+            pool.getconn()
+        assert is_outage(told.value)
+
+
+def test_a_statement_that_gave_no_answer_is_no_outage_once_a_connection_came(db: None) -> None:
+    parameters = conninfo_to_dict(os.environ["DATABASE_URL"])
+    limits = {"min_size": 0, "max_size": 1, "timeout": 0.3}
+    with Pool(kwargs=parameters, connection_class=BoundedConnection, open=True, **limits) as pool:
+        lent = pool.getconn()
+        with pytest.raises(NoAnswer), within(0.2):
+            lent.execute("SELECT pg_sleep(10)")
+        pool.putconn(lent)
+        taken = pool.getconn(timeout=5)
+        with pytest.raises(PoolTimeout):
+            pool.getconn()
+        pool.putconn(taken)
 
 
 def _gives_a_connection(pool: Pool) -> bool:
