@@ -41,7 +41,7 @@ def main() -> None:
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def granian(target: str) -> Granian:
+def granian(target: str) -> Any:
     """Granian as it serves the bank, or another RSGI application."""
     return Granian(
         target,
