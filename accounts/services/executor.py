@@ -26,7 +26,7 @@ from accounts.services.counting import count, counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
 from eventstore.appending import Append, CommandStamp
-from eventstore.errors import BrokenHistory
+from eventstore.errors import BrokenHistory, LockTimeout
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import canonical_json
 from eventstore.idempotency import IdempotencyRecord, insertion
@@ -71,10 +71,11 @@ def execute(
     return outcomes
 
 
-def _execute(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:
+def _execute(envelopes: Sequence[Envelope], *, patience_ms: int | None = None, **how: Any) -> list[Outcome]:
     limit = within(get_settings().batch_processing_timeout)
-    with in_hand(envelopes), attempt("batch"), limit:
-        return _retry(envelopes, **how)
+    comes_back = () if patience_ms is None else (LockTimeout,)  # with more patience, and is counted then
+    with in_hand(envelopes), attempt("batch", but=comes_back), limit:
+        return _retry(envelopes, patience_ms=patience_ms, **how)
 
 
 def _retry(envelopes: Sequence[Envelope], **how: Any) -> list[Outcome]:

@@ -81,11 +81,13 @@ class Rate:
 
 
 @contextmanager
-def attempt(component: Component) -> Iterator[None]:
-    """Counts the block as one call."""
+def attempt(component: Component, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Counts the block as one call; not so where it ends with an error that says nothing of the component (`but`)."""
     started = time.perf_counter()
     try:
         yield
+    except but:
+        raise
     except Exception as error:
         record(component, outcome_of(error), time.perf_counter() - started)
         raise

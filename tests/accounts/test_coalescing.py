@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.db import connections
+from prometheus_client import REGISTRY
 
 from accounts.domain.commands import Deposit, Transfer
 from accounts.domain.errors import Refusal
@@ -120,6 +121,7 @@ def test_the_first_to_come_goes_on_alone_when_its_account_is_blocked(
     bank: Bank, stranger: psycopg.Connection, crowd: ThreadPoolExecutor
 ) -> None:
     blocked, other = bank.open(), bank.open()
+    timed_out = batches_timed_out()
     stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
     waits = crowd.submit(send, bank.envelope(Deposit(blocked, bank.money("1.00"))))
     time.sleep(3 * coalescing.PATIENCE_MS / 1000)
@@ -130,6 +132,11 @@ def test_the_first_to_come_goes_on_alone_when_its_account_is_blocked(
     assert not waits.done()
     stranger.rollback()
     assert isinstance(waits.result(timeout=10), Executed)
+    assert batches_timed_out() == timed_out, "it only went on beside the line"
+
+
+def batches_timed_out() -> float:
+    return REGISTRY.get_sample_value("component_calls_total", {"component": "batch", "outcome": "timeout"}) or 0.0
 
 
 def outcomes_of(run: coalescing.Run, envelopes: list[Any]) -> list[Any]:
