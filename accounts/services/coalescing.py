@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from django.db import close_old_connections
 
@@ -260,10 +261,10 @@ class Coalescer:
             _settle(group, OutcomeUnknown("the process is being stopped"))
             raise
         else:
-            last = 0
+            assert len(outcomes) == len(together), "each command has an outcome"
+            each = iter(outcomes)
             for turn in group:
-                first, last = last, last + len(turn.envelopes)
-                turn.outcomes = outcomes[first:last]
+                turn.outcomes = list(islice(each, len(turn.envelopes)))
                 turn.tell()
 
     def _pass_on(self, done: int, began: float) -> None:
