@@ -12,6 +12,7 @@ from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest, HttpResponse
 
+from ops.access.keys import bearer_token
 from ops.signin import middleware as signin
 
 
@@ -25,8 +26,7 @@ def _for_pages(middleware: type[Any]) -> type[Any]:
 
 
 def _comes_with_key(request: HttpRequest) -> bool:
-    scheme, _, _ = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return scheme.lower() == "bearer" and request.path_info.startswith("/api/v1/")
+    return bearer_token(request.META) is not None and request.path_info.startswith("/api/v1/")
 
 
 SessionMiddleware = _for_pages(sessions.SessionMiddleware)

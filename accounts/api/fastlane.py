@@ -51,7 +51,7 @@ from accounts.reading import begin_account
 from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, execute_one, idempotency_key
 from ops import tracing
 from ops.access.address import client_address
-from ops.access.keys import InvalidKey, check_token, trusted_key
+from ops.access.keys import InvalidKey, bearer_token, check_token, trusted_key
 from ops.access.policy import HeadersMiddleware, PolicyMiddleware
 from ops.access.trace import request_id, settle, traceparent
 from ops.conf import get_settings
@@ -166,13 +166,13 @@ class FastLane:
         return Told(200, orjson.dumps(command_result(executed.result)), answer_headers(executed))
 
     async def _key_with(self, scope: str, environ: Environ) -> ApiKey:
-        scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer":
+        token = bearer_token(environ)
+        if token is None:
             raise NotPlain
         try:
-            key = trusted_key(token.strip())
+            key = trusted_key(token)
             if key is None:
-                key = await self._in_thread(check_token, token.strip())
+                key = await self._in_thread(check_token, token)
         except InvalidKey:
             raise NotPlain from None
         if scope not in key.scopes:

@@ -26,7 +26,7 @@ from accounts.models import Import, ImportRefusal
 from accounts.services import Envelope, Refused
 from accounts.services import imports as service
 from accounts.services.imports import ImportKey
-from ops.access.keys import InvalidKey, check_token
+from ops.access.keys import InvalidKey, bearer_token, check_token
 from ops.admin.keyset import position
 from ops.conf import get_settings
 
@@ -189,7 +189,7 @@ def _pieces(request: Request) -> Iterable[bytes]:
 
 
 def _while_key_is_good(request: Request, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    token = request.headers["Authorization"].partition(" ")[2].strip()
+    token = bearer_token(request.META) or ""
     checked = time.monotonic()
     for piece in pieces:
         if time.monotonic() - checked > KEY_IS_CHECKED_EVERY:

@@ -5,7 +5,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from ops.access.keys import InvalidKey, check_token
+from ops.access.keys import InvalidKey, bearer_token, check_token
 from ops.models import ApiClient, ApiKey
 
 
@@ -17,14 +17,13 @@ class ApiKeyAuthentication(BaseAuthentication):
         Raises:
             AuthenticationFailed: there is an Authorization header, and it is not a working key.
         """
-        header = request.META.get("HTTP_AUTHORIZATION", "")
-        if not header:
+        if not request.META.get("HTTP_AUTHORIZATION"):
             return None
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer":
+        token = bearer_token(request.META)
+        if token is None:
             raise AuthenticationFailed("Send the API key as: Authorization: Bearer <key>.")
         try:
-            key = check_token(token.strip())
+            key = check_token(token)
         except InvalidKey as error:
             raise AuthenticationFailed(str(error)) from None
         structlog.contextvars.bind_contextvars(actor=key.client.actor)

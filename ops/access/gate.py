@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from ops.access.address import client_address
-from ops.access.keys import InvalidKey, check_token
+from ops.access.keys import InvalidKey, bearer_token, check_token
 from ops.access.scopes import OPS_READ, OPS_WRITE
 from ops.access.trace import request_id
 from ops.audit.record import staff_actor
@@ -135,11 +135,11 @@ def _allowed_address(request: HttpRequest) -> str:
 
 
 def _by_key(request: HttpRequest, scope: str) -> str:
-    scheme, _, token = request.META["HTTP_AUTHORIZATION"].partition(" ")
-    if scheme.lower() != "bearer":
+    token = bearer_token(request.META)
+    if token is None:
         raise NotLetIn("Send the API key as: Authorization: Bearer <key>.", 401, "not_authenticated")
     try:
-        key = check_token(token.strip())
+        key = check_token(token)
     except InvalidKey as error:
         raise NotLetIn(str(error), 401, "not_authenticated") from None
     if scope not in key.scopes:

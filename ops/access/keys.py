@@ -10,8 +10,9 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Q
@@ -97,6 +98,12 @@ def check_token(token: str) -> ApiKey:
         _trusted.put(digest, key, generation)
     _note_use(key, now)
     return key
+
+
+def bearer_token(environ: Mapping[str, Any]) -> str | None:
+    """What a request (a WSGI environ) brings as `Authorization: Bearer <token>`; None where it brings none."""
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def trusted_key(token: str) -> ApiKey | None:
