@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import structlog
 from django.db import close_old_connections
 
 from accounts.services.envelope import Envelope, Outcome
@@ -45,6 +46,8 @@ MOMENT_MS = 5.0
 BESIDE = 8
 """Threads for what waits beside the line, of those who do not wait themselves."""
 TOO_LATE = "its turn to be executed did not come in time"
+
+_log = structlog.get_logger(__name__)
 
 Run = Callable[[Sequence[Envelope], int | None], list[Outcome]]
 """Executes envelopes as one batch, waiting for a lock at most so many milliseconds (None: LOCK_TIMEOUT_MS)."""
@@ -261,11 +264,10 @@ class Coalescer:
             _settle(group, OutcomeUnknown("the process is being stopped"))
             raise
         else:
-            assert len(outcomes) == len(together), "each command has an outcome"
-            each = iter(outcomes)
-            for turn in group:
-                turn.outcomes = list(islice(each, len(turn.envelopes)))
-                turn.tell()
+            if len(outcomes) == len(together):
+                _share(group, outcomes)
+            else:
+                _settle(group, OutcomeUnknown(f"{len(together)} commands came to {len(outcomes)} outcomes"))
 
     def _pass_on(self, done: int, began: float) -> None:
         with self._lock:
@@ -284,12 +286,32 @@ def _may_be_of_one(error: Exception) -> bool:
     return isinstance(error, LockTimeout) or not isinstance(error, (StoreBusy, OutcomeUnknown))
 
 
-def _settle(group: Sequence[_Turn], error: Exception) -> None:
-    """An exception is one caller's: each gets its own."""
+def _share(group: Sequence[_Turn], outcomes: Sequence[Outcome]) -> None:
+    each = iter(outcomes)
     for turn in group:
-        turn.error = type(error)(*error.args)
-        turn.error.__cause__ = error
+        turn.outcomes = list(islice(each, len(turn.envelopes)))
+        _tell(turn)
+
+
+def _settle(group: Sequence[_Turn], error: Exception) -> None:
+    """An exception is one caller's: of several, each gets its own."""
+    for turn in group:
+        turn.error = error if len(group) == 1 else _another(error)
+        _tell(turn)
+
+
+def _another(error: Exception) -> Exception:
+    another = type(error)(*error.args)
+    another.__cause__ = error
+    return another
+
+
+def _tell(turn: _Turn) -> None:
+    """One who cannot be told does not keep it from the others."""
+    try:
         turn.tell()
+    except Exception:
+        _log.exception("caller_not_told")
 
 
 def _halve(group: list[_Turn]) -> None:

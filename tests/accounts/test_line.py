@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from accounts.services import Refused, coalescing
 from accounts.services.coalescing import Coalescer
-from eventstore.errors import BrokenHistory, LockTimeout, OutcomeUnknown, StoreBusy
+from eventstore.errors import BrokenHistory, LockTimeout, OptimisticConcurrencyConflict, OutcomeUnknown, StoreBusy
 from tests.configured import configured
 
 
@@ -203,6 +204,54 @@ def test_of_those_who_do_not_wait_whose_turn_comes_too_late_nothing_is_done() ->
     line.begin("next", told.put)  # type: ignore[arg-type]
     assert told.get(timeout=10) == "did next"
     assert ran == ["slow", "next"]
+
+
+def test_what_a_batch_did_with_too_few_outcomes_is_told_to_nobody_as_done() -> None:
+    """Whose outcome is missing cannot be known: all of them ask again, with their keys."""
+    tries: list[int] = []
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        tries.append(len(some))
+        return list(some)[:-1]
+
+    found = outcomes_of(run, list(range(4)))
+    told: queue.Queue[Any] = queue.Queue()
+    Coalescer(run).begin("promised", told.put)  # type: ignore[arg-type]
+
+    assert [str(each) for each in found] == ["4 commands came to 3 outcomes"] * 4
+    assert {type(each) for each in [*found, told.get(timeout=10)]} == {OutcomeUnknown}
+    assert tries == [4, 1], "what may have happened is not tried again"
+
+
+def test_an_error_of_one_reaches_it_as_it_was_raised() -> None:
+    conflict = OptimisticConcurrencyConflict(UUID(int=7), expected=1, actual=2)
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        if "bad" in some:
+            raise conflict
+        return list(some)
+
+    assert outcomes_of(run, ["a", "bad", "c"]) == ["a", conflict, "c"]
+
+
+def test_one_who_cannot_be_told_does_not_keep_it_from_the_others() -> None:
+    told: queue.Queue[Any] = queue.Queue()
+    first = threading.Event()
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        first.wait(10)
+        return [f"did {each}" for each in some]
+
+    def gone(became: Any) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    line = Coalescer(run)
+    for number in range(5):
+        line.begin(number, gone if number in (0, 2) else told.put)  # type: ignore[arg-type]
+    first.set()
+
+    assert [told.get(timeout=10) for _ in range(3)] == ["did 1", "did 3", "did 4"]
+    assert line.execute(["next"]) == ["did next"]  # type: ignore[list-item]
 
 
 def test_a_small_batch_waits_for_those_who_were_there_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
