@@ -20,8 +20,11 @@ class Journal(Projection[Rows]):
     set_based = """
         INSERT INTO journal_lines (id, transaction_id, ledger_account, currency, amount, value_date, recorded_at)
         SELECT 2 * position + side, command_id, ledger_account, currency, line.amount, value_date, timestamp
-          FROM {fresh},
-               jsonb_to_record(data) AS posting (amount bigint, currency text, contra text, value_date date),
+          FROM (SELECT position, aggregate_id, command_id, timestamp, (data ->> 'amount')::bigint AS amount,
+                       data ->> 'currency' AS currency, data ->> 'contra' AS contra,
+                       (data ->> 'value_date')::date AS value_date
+                  FROM {fresh}
+                OFFSET 0) AS posting, -- OFFSET: each field is read once, not once for each use of it
                LATERAL (VALUES (0, 'account:' || aggregate_id, posting.amount), (1, contra, -posting.amount))
                    AS line (side, ledger_account, amount)
          WHERE posting.amount <> 0 AND (side = 0 OR NOT starts_with(contra, 'account:'))
