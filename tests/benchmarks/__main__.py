@@ -1,6 +1,6 @@
 """`make bench`: R, the bank and its peers side by side, in rounds; the table goes to docs/benchmarks.md.
 
-ROUNDS (5), SECONDS (10) for each contender, QUICK=1 (two rounds of 2 s, smaller tables) and ONLY=part,part come from
+ROUNDS (5), SECONDS (5) for each contender, QUICK=1 (one round of 2 s, smaller tables) and ONLY=part,part come from
 the environment. With ONLY, and when the books were wrong, the file is left as it is.
 """
 
@@ -21,8 +21,8 @@ from tests.benchmarks.report import Results  # noqa: E402
 from tests.benchmarks.yardstick import Yardstick  # noqa: E402
 
 QUICK = os.environ.get("QUICK", "") not in ("", "0", "false")
-ROUNDS = int(os.environ.get("ROUNDS") or (2 if QUICK else 5))
-SECONDS = float(os.environ.get("SECONDS") or (2 if QUICK else 10))
+ROUNDS = int(os.environ.get("ROUNDS") or (1 if QUICK else 5))
+SECONDS = float(os.environ.get("SECONDS") or (2 if QUICK else 5))
 IN_ROUNDS = [*dict.fromkeys(contender.part for contender in contenders.HTTP), "bare", "inprocess", "peers"]
 PARTS = [*IN_ROUNDS, *OTHERS]
 ONLY = [part for part in os.environ.get("ONLY", "").split(",") if part] or PARTS
@@ -37,7 +37,7 @@ def main() -> None:
     for name, part in OTHERS.items():
         if name in ONLY:
             part(results, QUICK)
-    how = f"{ROUNDS} rounds of {SECONDS:g} s each."
+    how = f"{ROUNDS} round{'s' if ROUNDS > 1 else ''} of {SECONDS:g} s each."
     text = report.document(results, ", ".join(PARTS), how)
     print(text)
     if not results.is_sound():

@@ -20,7 +20,7 @@ HEAD = """\
 # How fast it is
 
 Written by `make bench`; no figure on speed elsewhere in this project comes from anywhere else. `QUICK=1 make bench`
-takes under five minutes; `ROUNDS=5 SECONDS=10` set how often and how long each contender runs; and
+takes under five minutes; `ROUNDS=5 SECONDS=5` set how often and how long each contender runs; and
 `ONLY=transfers,bulk make bench` runs some parts and prints them without writing this file:
 {parts}.
 
