@@ -1,4 +1,5 @@
-"""Appending: heads of streams are locked, extended in memory event by event, and written in one call.
+"""Appending, in two round trips: the first claims the keys of commands, locks their streams and reads what the keys
+have led to so far; then heads are extended in memory, event by event; the second writes all of it in one call.
 
 with write_transaction() as exchange:
     opened = Opening(exchange, ids).fetch()
@@ -7,21 +8,23 @@ with write_transaction() as exchange:
     append.write(exchange)
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 from msgspec import Struct
 
 from eventstore import arrays
 from eventstore.events import NewEvent, new_id
-from eventstore.hashing import GENESIS, canonical_json, chain_hash
-from ops.database.exchange import Answer, Exchange, Parameter
+from eventstore.hashing import GENESIS, HASH_LENGTH, canonical_json, chain_hash
+from eventstore.idempotency import MAX_GUARDED_KEYS, IdempotencyKey, IdempotencyRecord
+from ops.database.exchange import Answer, Exchange, Part
 
 UNSTARTED = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,33 +47,79 @@ class StreamHead(Struct):
     last_timestamp: datetime = UNSTARTED
 
 
-@dataclass(slots=True)
-class LockedHeads:
-    """The answer, under way, of `lock_heads`."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Locked heads by stream (those that exist), records by (scope, key), the keys that another transaction works
+    on, and the database's clock once all locks were held."""
 
-    cursor: psycopg.Cursor[Any]
+    heads: dict[UUID, StreamHead]
+    records: dict[tuple[str, str], IdempotencyRecord]
+    in_progress: set[tuple[str, str]]
+    at: datetime
 
-    def fetch(self) -> dict[UUID, StreamHead]:
-        """The heads of the streams that exist; waits for their locks."""
-        return {row[0]: StreamHead(row[0], row[1], bytes(row[2]), row[3]) for row in self.cursor.fetchall()}
+
+class Opening:
+    """The first round trip: sent, and not yet waited for. `patience_ms`: the longest wait for one lock, in place of
+    LOCK_TIMEOUT_MS."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        stream_ids: Iterable[UUID],
+        keys: Sequence[IdempotencyKey] = (),
+        patience_ms: int | None = None,
+    ) -> None:
+        self._keys = keys
+        pairs = [key.lock_pair() for key in keys] if len(keys) <= MAX_GUARDED_KEYS else []
+        self._answer = exchange.send(
+            """
+            SELECT ids, versions, head_hashes, last_timestamps, claimed_elsewhere, records, at
+              FROM open_commands($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::int)
+            """,
+            (
+                arrays.uuids(in_order(set(stream_ids))),
+                arrays.integers(a for a, _ in pairs),
+                arrays.integers(b for _, b in pairs),
+                arrays.texts(key.scope for key in keys),
+                arrays.texts(key.key for key in keys),
+                None if patience_ms is None else str(patience_ms),
+            ),
+            binary=True,
+        )
+
+    def fetch(self) -> Opened:
+        """Waits for the locks. Raises what the transaction raises: see `eventstore.transaction`."""
+        ((ids, versions, hashes, last_timestamps, claimed, records, at),) = self._answer.rows()
+        heads = map(
+            StreamHead,
+            arrays.read_uuids(ids),
+            arrays.read_bigints(versions),
+            arrays.read_byteas(hashes, HASH_LENGTH),
+            arrays.read_moments(last_timestamps),
+        )
+        return Opened(
+            {head.aggregate_id: head for head in heads},
+            {record.key.identity: record for record in map(_record, orjson.loads(records or b"[]"))},
+            {self._keys[index].identity for index in arrays.read_bigints(claimed)},
+            arrays.read_moment(at),
+        )
 
 
-def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> LockedHeads:
-    """Locks streams in id order until the end of the transaction: the one place that takes row locks for writing."""
+def _record(row: list[Any]) -> IdempotencyRecord:
+    scope, key, fingerprint, command_id, aggregate_id, result = row
+    found = IdempotencyKey(scope, key, bytes.fromhex(fingerprint))
+    return IdempotencyRecord(found, UUID(command_id), UUID(aggregate_id), result)
+
+
+def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> dict[UUID, StreamHead]:
+    """Locks streams in id order until the end of the transaction, for work that executes no command; the heads of
+    those that exist."""
     cursor = psycopg.Cursor(conn)
     cursor.execute(
         "SELECT aggregate_id, version, head_hash, last_timestamp FROM lock_streams(%s::uuid[])",
         (in_order(set(stream_ids)),),
     )
-    return LockedHeads(cursor)
-
-
-class Part(NamedTuple):
-    """A statement that changes rows and returns none, to be run together with an append; %s stands for each
-    parameter."""
-
-    sql: str
-    parameters: tuple[Parameter, ...]
+    return {row[0]: StreamHead(row[0], row[1], bytes(row[2]), row[3]) for row in cursor.fetchall()}
 
 
 class CommandStamp(Struct, frozen=True):

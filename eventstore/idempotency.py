@@ -11,8 +11,8 @@ import orjson
 from msgspec import Struct
 
 from eventstore import arrays
-from eventstore.appending import Part
 from eventstore.hashing import canonical_json
+from ops.database.exchange import Part
 
 _PAIR = struct.Struct(">ii")
 MAX_GUARDED_KEYS = 256

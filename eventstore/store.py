@@ -9,11 +9,10 @@ from uuid import UUID
 from django.db import connection
 
 from eventstore import registry, snapshots
-from eventstore.appending import Append, CommandStamp
+from eventstore.appending import Append, CommandStamp, Opening
 from eventstore.errors import BrokenHistory, OptimisticConcurrencyConflict, StreamNotFound
 from eventstore.events import COLUMNS, Context, NewEvent, StoredEvent, new_id
 from eventstore.hashing import canonical_json
-from eventstore.opening import Opening
 from eventstore.transaction import write_transaction
 
 READ_BATCH = 500

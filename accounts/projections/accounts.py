@@ -49,7 +49,7 @@ class AccountsInline(Inline):
         events = done = repaired = 0
         for ids in _stream_ids():
             with transaction.atomic():
-                lock_heads(connection.connection, ids).fetch()
+                lock_heads(connection.connection, ids)
                 folded = [_fold(account_id) for account_id in ids]
                 repaired += _mend_accounts(row for row, _, _ in folded)
                 repaired += _mend_reversals(pair for _, pairs, _ in folded for pair in pairs)
@@ -65,7 +65,7 @@ class AccountsInline(Inline):
     def replay(self, aggregate_id: UUID, *, dry_run: bool) -> int:
         """Folds one account from its first event and mends its rows; returns how many were wrong."""
         with transaction.atomic():
-            lock_heads(connection.connection, [aggregate_id]).fetch()
+            lock_heads(connection.connection, [aggregate_id])
             row, reversals, _ = _fold(aggregate_id)
             repaired = _mend_accounts([row]) + _mend_reversals(reversals)
             transaction.set_rollback(dry_run)

@@ -25,12 +25,11 @@ from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
-from eventstore.appending import Append, CommandStamp
+from eventstore.appending import Append, CommandStamp, Opening
 from eventstore.errors import BrokenHistory, LockTimeout
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import canonical_json
 from eventstore.idempotency import IdempotencyRecord, insertion
-from eventstore.opening import Opening
 from eventstore.retries import count_retries
 from eventstore.transaction import RETRYABLE, write_transaction
 from ops.conf import get_settings

@@ -11,9 +11,8 @@ from accounts.domain.account import AGGREGATE_TYPE, Account, Status
 from accounts.domain.decide import BookedPosting
 from accounts.domain.events import POSTING_TYPES
 from eventstore import arrays
-from eventstore.appending import Part
 from eventstore.registry import decode
-from ops.database.exchange import Answer, Exchange
+from ops.database.exchange import Answer, Exchange, Part
 
 STATE_COLUMNS = "id, owner, currency, product, custodian, overdraft_limit, status, balance, held, version"
 

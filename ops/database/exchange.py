@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import errors, generators, pq
@@ -63,6 +63,13 @@ class Answer:
 
 Parameter = str | bytes | None
 """Text, or PostgreSQL's binary form, or NULL."""
+
+
+class Part(NamedTuple):
+    """A statement that changes rows and returns none, to be part of a larger one; %s stands for each parameter."""
+
+    sql: str
+    parameters: tuple[Parameter, ...]
 
 
 class Exchange:

@@ -12,11 +12,10 @@ import psycopg
 import pytest
 
 from eventstore import feed, store
-from eventstore.appending import Append, CommandStamp
+from eventstore.appending import Append, CommandStamp, Opening
 from eventstore.errors import OptimisticConcurrencyConflict
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.models import Event, Stream
-from eventstore.opening import Opening
 from eventstore.transaction import write_transaction
 from tests.bank import Bank
 from tests.threads import together

@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 
 from eventstore import store
+from eventstore.appending import Opening
 from eventstore.errors import OptimisticConcurrencyConflict, StoreBusy
 from eventstore.events import Context
-from eventstore.opening import Opening
 from eventstore.transaction import write_transaction
 from ops import detectors
 from ops.board import facts
