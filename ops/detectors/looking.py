@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ops.breaker import CircuitBreaker, CircuitOpen
+from ops.database.pool import is_quiet
 from ops.timeouts import time_left, within
 from ops.timeouts.connection import connect_apart
 from ops.timeouts.deadline import is_over
@@ -65,7 +66,9 @@ class Eye:
             self._lock.release()
 
     def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
+        if self._connection is not None and not is_quiet(self._connection):
+            self._close()  # the server has ended the session since the last look: it may have been restarted
+        if self._connection is None:
             self._connection = connect_apart("detectors", connect_timeout=2, options=SESSION, row_factory=dict_row)
         return self._connection
 
