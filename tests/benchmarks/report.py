@@ -59,6 +59,14 @@ BUDGETS = (
     "| | c | for the goal | now | PostgreSQL and web | rest |",
     "|---|---|---|---|---|---|",
 )
+NEEDED = (
+    "",
+    "What would be needed, where these two alone take more than the goal leaves: HTTP, rules and hashes outside of "
+    "the interpreter, whose time goes into objects and cold caches rather than into bytecode (the same code compiled "
+    "ahead of time takes about as long); and narrower events, since PostgreSQL writes for each transfer what R does "
+    "not have: data and metadata of two events as JSON, three more indexes on each, the heads of two streams, and "
+    "the record of the key.",
+)
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_compression", "shared_buffers", "max_wal_size")
 
 
@@ -114,7 +122,7 @@ class Results:
                 costs = [_median([getattr(figure.costs, name) for figure in figures]) or 0.0 for name in SERVERS]
                 cells = [f"{each:,.0f}" for each in (took * ratio / goal, took, sum(costs), took - sum(costs))]
                 lines.append(f"| {title} | {clients} | {' | '.join(cells)} |")
-        return [*BUDGETS, *lines] if lines else []
+        return [*BUDGETS, *lines, *NEEDED] if lines else []
 
     def _row(self, title: str, clients: int) -> str:
         figures, ratios = self.figures[title, clients], self.ratios[title, clients]
