@@ -5,7 +5,7 @@ while the bank goes on working. Read models behind the feed are compared up to t
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -14,7 +14,7 @@ from accounts.models import LedgerProof
 from accounts.verification.feed import FeedPass
 from accounts.verification.findings import Findings
 from accounts.verification.streams import StreamPass
-from eventstore import feed
+from eventstore import feed, seals
 from eventstore.events import StoredEvent
 from eventstore.projections import checkpoints
 
@@ -33,10 +33,10 @@ class Verification:
     first_differences: list[str]
 
 
-def verify(progress: Progress = lambda done, total: None) -> Verification:
-    """Proves the books, and leaves a `LedgerProof` behind.
+def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[seals.Seal] = ()) -> Verification:
+    """Proves the books, also against what was `sealed` of them, and leaves a `LedgerProof` behind.
 
-    Progress is told in events, each counted once for the pass by stream and once for the pass by position.
+    Progress is told in events, each counted once for each pass: by stream, by position, and over the seals.
     """
     started = time.monotonic()
     findings = Findings()
@@ -46,11 +46,14 @@ def verify(progress: Progress = lambda done, total: None) -> Verification:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SELECT count(*), coalesce(max(position), 0) FROM events")
             count, position = cursor.fetchone()
+        total = (3 if sealed else 2) * count
         streams = StreamPass(findings, _applied("daily_balances", shards))
-        streams.run(lambda done: progress(done, 2 * count))
+        streams.run(lambda done: progress(done, total))
         rows = FeedPass(findings, _applied("transactions", shards), _applied("journal", shards))
-        rows.run(lambda done: progress(count + done, 2 * count))
-        progress(2 * count, 2 * count)
+        rows.run(lambda done: progress(count + done, total))
+        for sentence in seals.differences(sealed, lambda done: progress(2 * count + done, total)):
+            findings.add(sentence)
+        progress(total, total)
     result = Verification(
         events=streams.events,
         streams=streams.streams,

@@ -1,10 +1,13 @@
 """Proves the books."""
 
+from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from accounts.verification import verify
+from eventstore import seals
 from ops.management.working import WorkingCommand
 from ops.progress import bar
 
@@ -15,10 +18,16 @@ class Command(WorkingCommand):
         "with what the events mean. Exits with 1 and the first differences when anything disagrees."
     )
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seals", metavar="FILE", help="and with what seal_books has sealed: see there")
+
     def handle(self, *args: Any, **options: Any) -> None:
+        sealed = _sealed(options["seals"]) if options["seals"] else []
         with bar("event") as progress:
-            result = verify(progress)
+            result = verify(progress, sealed=sealed)
         summary = f"{result.events} events in {result.streams} streams, {result.seconds} s"
+        if sealed:
+            summary = f"{len(sealed)} seals, the last of {sealed[-1].sealed_at:%Y-%m-%d %H:%M} UTC; {summary}"
         if result.differences:
             lines = "\n".join(f"  - {sentence}" for sentence in result.first_differences)
             raise CommandError(
@@ -26,3 +35,13 @@ class Command(WorkingCommand):
                 "Nothing was changed. Read models are mended by rebuild_projection NAME; events never are."
             )
         self.stdout.write(self.style.SUCCESS(f"The books agree: {summary}."))
+
+
+def _sealed(name: str) -> list[seals.Seal]:
+    try:
+        found = seals.read(Path(name).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{name}: {error}. Nothing was verified.") from error
+    if not found:
+        raise CommandError(f"{name} holds no seal: make one with seal_books. Nothing was verified.")
+    return found

@@ -1,0 +1,120 @@
+"""Seals: what the books were at a moment, to be kept where nobody who can change the books can change them too.
+
+The hash chain finds an event that was altered. Somebody who can rewrite the whole database, hashes and heads
+included, leaves chains that hold; and where the last events are taken away with their heads, a chain is merely
+shorter. What was sealed before and is kept elsewhere tells of both.
+
+A seal covers the events behind the seal before it, up to its own position, in the order of the feed:
+
+digest = SHA-256 over
+    digest of the seal before (32 zero bytes for the first)
+    | for each event its position (8 bytes, big-endian) and its hash (32)
+
+So it also holds the order of events of different accounts, which their own chains do not know. It is made up to the
+feed's mark, below which nothing appears any more, and reads only what is new since the last one.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from django.db import connection
+from django.utils import timezone
+from msgspec import Meta, Struct
+
+from eventstore import feed
+from eventstore.errors import BrokenHistory
+
+POSITIONS = 10_000
+"""Of the feed, read at once."""
+
+Progress = Callable[[int], None]
+"""Told how many events have been read so far."""
+
+
+class Seal(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of a file of seals, as JSON. `events`: how many it covers."""
+
+    position: Annotated[int, Meta(ge=1)]
+    events: Annotated[int, Meta(ge=1)]
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sealed_at: Annotated[datetime, Meta(tz=True)]
+
+    def line(self) -> str:
+        return msgspec.json.encode(self).decode() + "\n"
+
+
+GENESIS = bytes(32).hex()
+"""The digest before the first seal."""
+
+
+def read(lines: Iterable[str]) -> list[Seal]:
+    """
+    Raises:
+        ValueError: a line is no seal, or does not lie behind the one before it; the message names it.
+    """
+    seals: list[Seal] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            seal = msgspec.json.decode(line, type=Seal)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"line {number} is not a seal: {error}") from error
+        if seals and seal.position <= seals[-1].position:
+            raise ValueError(f"line {number} does not lie behind the line before it: lines are missing or exchanged")
+        seals.append(seal)
+    return seals
+
+
+def make(last: Seal | None, progress: Progress = lambda done: None) -> Seal | None:
+    """The seal of what came after the last one; None where nothing did. It is not kept here: the caller does that.
+
+    Raises:
+        BrokenHistory: the books end before the last seal.
+    """
+    after, mark = last.position if last else 0, feed.mark()
+    if mark < after:
+        raise BrokenHistory(f"the last seal is of position {after}, but the books end at {mark}: events are missing")
+    position, events, digest = _covered(last, mark, progress)
+    return Seal(position, events, digest, timezone.now()) if events else None
+
+
+def differences(seals: Sequence[Seal], progress: Progress = lambda done: None) -> Iterator[str]:
+    """Where the books are not what was sealed, in words: each seal is held against the events that it covers."""
+    last, done = None, 0
+
+    def further(read: int) -> None:
+        progress(done + read)
+
+    for seal in seals:
+        covered = _covered(last, seal.position, further)
+        if covered != (seal.position, seal.events, seal.digest):
+            yield (
+                f"the events of positions {(last.position if last else 0) + 1} to {seal.position} are not those that "
+                f"were sealed at {seal.sealed_at.isoformat()}: {seal.events} then, {covered[1]} now"
+            )
+        last, done = seal, done + covered[1]
+
+
+def _covered(last: Seal | None, upto: int, progress: Progress) -> tuple[int, int, str]:
+    """Of the events behind the last seal up to a position: the last one's position (0: there are none), how many, and
+    their digest."""
+    hasher = hashlib.sha256(bytes.fromhex(last.digest if last else GENESIS))
+    after, position, events = last.position if last else 0, 0, 0
+    with connection.cursor() as cursor:
+        while after < upto:
+            reached = min(upto, after + POSITIONS)
+            cursor.execute(
+                "SELECT count(*), max(position), string_agg(int8send(position) || hash, '' ORDER BY position)"
+                "  FROM events WHERE position > %s AND position <= %s",
+                (after, reached),
+            )
+            some, highest, content = cursor.fetchone()
+            if some:
+                hasher.update(content)
+                position, events, after = highest, events + some, reached
+                progress(events)
+            else:  # positions that rolled back appends have drawn
+                after = (feed.first_after(reached, upto) or upto + 1) - 1
+    return position, events, hasher.hexdigest()
