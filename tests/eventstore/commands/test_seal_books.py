@@ -1,6 +1,7 @@
 """`seal_books` writes down what the books are; `verify_ledger --seals` finds what was done to them since, also by
 somebody who can rewrite the whole database."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -207,6 +208,15 @@ def test_a_seal_that_was_taken_out_of_the_file_is_missed(bank: Bank, file: Path)
 
     with pytest.raises(CommandError, match="are not those that were sealed"):
         call_command("verify_ledger", "--seals", str(file))
+
+
+def test_two_do_not_seal_the_same_events_into_one_file(bank: Bank, file: Path) -> None:
+    bank.open()
+    with file.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(CommandError, match=r"is being written by another seal_books. No seal was made"):
+            call_command("seal_books", file)
+    assert file.read_text() == ""
 
 
 def test_a_file_that_cannot_be_written_is_named(bank: Bank, tmp_path: Path) -> None:
