@@ -26,6 +26,7 @@ from msgspec import Meta, Struct
 
 from eventstore import feed
 from eventstore.errors import BrokenHistory
+from eventstore.hashing import GENESIS
 
 POSITIONS = 10_000
 """Of the feed, read at once."""
@@ -44,10 +45,6 @@ class Seal(Struct, frozen=True, forbid_unknown_fields=True):
 
     def line(self) -> str:
         return msgspec.json.encode(self).decode() + "\n"
-
-
-GENESIS = bytes(32).hex()
-"""The digest before the first seal."""
 
 
 def read(lines: Iterable[str]) -> list[Seal]:
@@ -100,7 +97,7 @@ def differences(seals: Sequence[Seal], progress: Progress = lambda done: None) -
 def _covered(last: Seal | None, upto: int, progress: Progress) -> tuple[int, int, str]:
     """Of the events behind the last seal up to a position: the last one's position (0: there are none), how many, and
     their digest."""
-    hasher = hashlib.sha256(bytes.fromhex(last.digest if last else GENESIS))
+    hasher = hashlib.sha256(bytes.fromhex(last.digest) if last else GENESIS)
     after, position, events = last.position if last else 0, 0, 0
     with connection.cursor() as cursor:
         while after < upto:

@@ -266,7 +266,8 @@ class Coalescer:
         else:
             if len(outcomes) == len(together):
                 _share(group, outcomes)
-            else:
+            else:  # a bug of ours, which is not to look like a lost connection
+                _log.error("outcomes_do_not_fit", commands=len(together), outcomes=len(outcomes))
                 _settle(group, OutcomeUnknown(f"{len(together)} commands came to {len(outcomes)} outcomes"))
 
     def _pass_on(self, done: int, began: float) -> None:

@@ -27,8 +27,8 @@ class Command(WorkingCommand):
             result = verify(progress, sealed=sealed)
         summary = f"{result.events} events in {result.streams} streams, {result.seconds} s"
         if sealed:
-            seals_held = f"{len(sealed)} seal{'s' if len(sealed) > 1 else ''}"
-            summary = f"{seals_held}, the last of {sealed[-1].sealed_at:%Y-%m-%d %H:%M} UTC; {summary}"
+            held = f"{len(sealed)} seal{'s' if len(sealed) > 1 else ''}"
+            summary = f"{held}, the last of {sealed[-1].sealed_at:%Y-%m-%d %H:%M} UTC; {summary}"
         if result.differences:
             lines = "\n".join(f"  - {sentence}" for sentence in result.first_differences)
             raise CommandError(

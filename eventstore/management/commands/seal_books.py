@@ -51,7 +51,7 @@ class Command(WorkingCommand):
 
 def _next(lines: list[str]) -> seals.Seal | None:
     if lines and not lines[-1].endswith("\n"):
-        raise ValueError(f"line {len(lines)} is incomplete: remove it")
+        raise ValueError(f"line {len(lines)} does not end: remove it if it is cut off, else end it with a newline")
     known = seals.read(lines)
     with bar("event") as progress:
         return seals.make(known[-1] if known else None, lambda done: progress(done, done))

@@ -177,7 +177,7 @@ def test_books_that_were_put_back_to_an_earlier_state_are_not_sealed(
     [
         (lambda lines: ["no seal\n", *lines[1:]], "line 1 is not a seal"),
         (lambda lines: [lines[0], lines[1].replace('"digest":"', '"digest":"x')], "line 2 is not a seal"),
-        (lambda lines: [*lines, lines[1][:40]], "line 3 is incomplete|line 3 is not a seal"),
+        (lambda lines: [*lines, lines[1][:40]], "line 3 does not end|line 3 is not a seal"),
         (lambda lines: lines[::-1], "line 2 does not lie behind the line before it"),
     ],
 )
