@@ -31,16 +31,17 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
     """
     if time.monotonic() - getattr(connection, "returned_at", 0.0) < SOUND_FOR and is_quiet(connection):
         return
+    pool = connection._pool
+    assert isinstance(pool, Pool)
     try:
         with within(CHECKED_WITHIN):
             ConnectionPool.check_connection(connection)
     except psycopg.Error:
-        pool = connection._pool
-        if isinstance(pool, Pool):
-            pool.found_dead_at = time.monotonic()
-            with within(CHECKED_WITHIN):
-                pool.check()
+        pool.guard.found_dead()
+        with within(CHECKED_WITHIN):
+            pool.check()
         raise
+    pool.guard.found_sound()
 
 
 def is_quiet(connection: psycopg.Connection[Any]) -> bool:
@@ -78,8 +79,6 @@ class Pool(ConnectionPool[psycopg.Connection[Any]]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.checkouts: dict[int, Checkout] = {}
-        self.found_dead_at = 0.0
-        """When a connection gave no answer to the check, by `time.monotonic`."""
         self.guard = Guard(self)
 
     def getconn(self, timeout: float | None = None) -> psycopg.Connection[Any]:
@@ -91,6 +90,8 @@ class Pool(ConnectionPool[psycopg.Connection[Any]]):
     def putconn(self, conn: psycopg.Connection[Any]) -> None:
         checkout = self.checkouts.pop(id(conn), None)
         conn.returned_at = time.monotonic()  # type: ignore[attr-defined]
+        if not conn.closed:
+            self.guard.found_sound()
         try:
             super().putconn(conn)
         except BaseException:

@@ -66,7 +66,7 @@ class BoundedConnection(psycopg.Connection[Row]):
         """Asks the server to end the statement, so that it lets go of its locks, and closes this end. A pool that
         lent the connection is told: see `ops.timeouts.outage`."""
         if (pool := getattr(self, "_pool", None)) is not None:
-            pool.found_dead_at = time.monotonic()
+            pool.guard.found_dead()
         with suppress(psycopg.Error):  # where it hangs, it will notice later that the connection is gone
             self.cancel_safe(timeout=max(CANCEL_AT_LEAST, time_left(CANCEL_WITHIN)))
         self.pgconn.finish()

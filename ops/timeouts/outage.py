@@ -2,7 +2,7 @@
 a connection that cannot come.
 
 A pool that is merely exhausted is no outage: only when its attempts to connect have been failing, or a connection was
-found dead and none could be taken since, is a wait in vain counted against the breaker. What opens it again is a
+found dead and none was found sound since, is a wait in vain counted against the breaker. What opens it again is a
 connection of the breaker's own.
 """
 
@@ -34,11 +34,21 @@ class Guard:
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
         self._errors = 0
-        self._taken_at = 0.0
-        """When there was a connection to be had, by `time.monotonic`."""
+        self._dead_at = 0.0
+        self._sound_at = 0.0
+        """When a connection gave no answer, and when one did; by `time.monotonic`."""
         self.breaker = CircuitBreaker(
             "database", on=(Unreachable,), probe=self._probe, failures=2, window=2 * pool.timeout + 10, pause=1.0
         )
+
+    def found_dead(self) -> None:
+        """A connection of the pool gave no answer."""
+        self._dead_at = time.monotonic()
+
+    def found_sound(self) -> None:
+        """A connection gave one, or came back after use. To be handed out is no proof: one that was in use a moment
+        ago is not asked again, and says nothing where the server hangs."""
+        self._sound_at = time.monotonic()
 
     def take(self, getconn: Callable[[], C]) -> C:
         """What `getconn` returns.
@@ -55,15 +65,13 @@ class Guard:
     def _take(self, getconn: Callable[[], C]) -> C:
         started = time.perf_counter()
         try:
-            connection = getconn()
+            return getconn()
         except PoolTimeout as error:
             record("database", "timeout", time.perf_counter() - started)
             known, self._errors = self._errors, self._pool.get_stats().get("connections_errors", 0)
-            if self._errors > known or getattr(self._pool, "found_dead_at", 0.0) > self._taken_at:
+            if self._errors > known or self._dead_at > self._sound_at:
                 raise Unreachable("the database cannot be reached") from error
             raise
-        self._taken_at = time.monotonic()
-        return connection
 
     def _probe(self) -> None:
         parameters: dict[str, Any] = {**(self._pool.kwargs or {}), "connect_timeout": int(PROBE_WITHIN)}  # type: ignore[dict-item]

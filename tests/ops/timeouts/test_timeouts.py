@@ -27,7 +27,7 @@ from ops import timeouts
 from ops.breaker import states
 from ops.cache.wiring import ALIAS
 from ops.conf import get_settings
-from ops.database.pool import Pool
+from ops.database.pool import Pool, check_connection
 from ops.timeouts import attempts, within
 from ops.timeouts import connection as bounded
 from ops.timeouts.connection import BoundedConnection, NoAnswer
@@ -260,7 +260,7 @@ def test_an_exhausted_pool_is_no_outage(db: None) -> None:
         assert _gives_a_connection(pool)
 
 
-def test_a_wait_in_vain_is_an_outage_once_a_statement_gave_no_answer_and_no_connection_came_since(db: None) -> None:
+def test_a_wait_in_vain_is_an_outage_once_a_statement_gave_no_answer_and_none_did_since(db: None) -> None:
     """The attempts to connect hang as well, and none of them has failed yet."""
     right = conninfo_to_dict(os.environ["DATABASE_URL"])
     parameters = {**right, "connect_timeout": 30}
@@ -282,9 +282,30 @@ def test_a_wait_in_vain_is_an_outage_once_a_statement_gave_no_answer_and_no_conn
         assert is_outage(told.value)
 
 
-def test_a_statement_that_gave_no_answer_is_no_outage_once_a_connection_came(db: None) -> None:
+def test_to_be_handed_out_unasked_is_no_sign_of_life(db: None) -> None:
+    """A connection that was in use a moment ago is not checked, and where the server hangs it is quiet as well."""
     parameters = conninfo_to_dict(os.environ["DATABASE_URL"])
-    limits = {"min_size": 0, "max_size": 1, "timeout": 0.3}
+    limits = {"min_size": 0, "max_size": 2, "timeout": 0.3, "check": check_connection}
+    with Pool(kwargs=parameters, connection_class=BoundedConnection, open=True, **limits) as pool:
+        lent, other = pool.getconn(), pool.getconn()
+        pool.putconn(other)
+        with pytest.raises(NoAnswer), within(0.1):
+            lent.execute("SELECT pg_sleep(10)")
+        assert pool.getconn() is other, "it came back less than a second ago"
+        with pytest.raises(psycopg.OperationalError, match="cannot be reached"):
+            pool.getconn()
+
+        pool.putconn(other)
+        assert pool.getconn() is other
+        with pytest.raises(PoolTimeout):
+            pool.getconn()
+        pool.putconn(other)
+        pool.putconn(lent)
+
+
+def test_a_statement_that_gave_no_answer_is_no_outage_once_a_connection_gave_one(db: None) -> None:
+    parameters = conninfo_to_dict(os.environ["DATABASE_URL"])
+    limits = {"min_size": 0, "max_size": 1, "timeout": 0.3, "check": check_connection}
     with Pool(kwargs=parameters, connection_class=BoundedConnection, open=True, **limits) as pool:
         lent = pool.getconn()
         with pytest.raises(NoAnswer), within(0.2):
