@@ -11,7 +11,7 @@ digest = SHA-256 over
     | for each event its position (8 bytes, big-endian) and its hash (32)
 
 So it also holds the order of events of different accounts, which their own chains do not know. It is made up to the
-feed's mark, below which nothing appears any more, and reads only what is new since the last one.
+feed's mark, below which nothing appears any more, and reads what is new, and the events of the last seal once more.
 """
 
 import hashlib
@@ -64,34 +64,51 @@ def read(lines: Iterable[str]) -> list[Seal]:
     return seals
 
 
-def make(last: Seal | None, progress: Progress = lambda done: None) -> Seal | None:
-    """The seal of what came after the last one; None where nothing did. It is not kept here: the caller does that.
+def make(known: Sequence[Seal], progress: Progress = lambda done: None) -> Seal | None:
+    """The seal of what came after those that are known; None where nothing did. It is not kept here: the caller does
+    that. What the last one covers is read again first: a restored backup may have grown past it since.
 
     Raises:
-        BrokenHistory: the books end before the last seal.
+        BrokenHistory: the books end before the last seal, or are not what it sealed.
     """
-    after, mark = last.position if last else 0, feed.mark()
-    if mark < after:
-        raise BrokenHistory(f"the last seal is of position {after}, but the books end at {mark}: events are missing")
-    position, events, digest = _covered(last, mark, progress)
+    *_, before, last = None, None, *known
+    mark, checked = feed.mark(), 0
+    if last is not None:
+        if mark < last.position:
+            raise BrokenHistory(
+                f"the last seal is of position {last.position}, but the books end at {mark}: events are missing"
+            )
+        checked, found = _compared(before, last, progress)
+        if found:
+            raise BrokenHistory(found)
+    position, events, digest = _covered(last, mark, lambda done: progress(checked + done))
     return Seal(position, events, digest, timezone.now()) if events else None
 
 
 def differences(seals: Sequence[Seal], progress: Progress = lambda done: None) -> Iterator[str]:
     """Where the books are not what was sealed, in words: each seal is held against the events that it covers."""
-    last, done = None, 0
+    before, done = None, 0
 
     def further(read: int) -> None:
         progress(done + read)
 
     for seal in seals:
-        covered = _covered(last, seal.position, further)
-        if covered != (seal.position, seal.events, seal.digest):
-            yield (
-                f"the events of positions {(last.position if last else 0) + 1} to {seal.position} are not those that "
-                f"were sealed at {seal.sealed_at.isoformat()}: {seal.events} then, {covered[1]} now"
-            )
-        last, done = seal, done + covered[1]
+        events, found = _compared(before, seal, further)
+        if found:
+            yield found
+        before, done = seal, done + events
+
+
+def _compared(before: Seal | None, seal: Seal, progress: Progress) -> tuple[int, str]:
+    """How many events there are where a seal was made behind another, and how they differ from what it covered: in
+    words, "" where they do not."""
+    covered = _covered(before, seal.position, progress)
+    if covered == (seal.position, seal.events, seal.digest):
+        return seal.events, ""
+    return covered[1], (
+        f"the events of positions {(before.position if before else 0) + 1} to {seal.position} are not those that "
+        f"were sealed at {seal.sealed_at.isoformat()}: {seal.events} then, {covered[1]} now"
+    )
 
 
 def _covered(last: Seal | None, upto: int, progress: Progress) -> tuple[int, int, str]:

@@ -54,4 +54,4 @@ def _next(lines: list[str]) -> seals.Seal | None:
         raise ValueError(f"line {len(lines)} does not end: remove it if it is cut off, else end it with a newline")
     known = seals.read(lines)
     with bar("event") as progress:
-        return seals.make(known[-1] if known else None, lambda done: progress(done, done))
+        return seals.make(known, lambda done: progress(done, done))

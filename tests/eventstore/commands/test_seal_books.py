@@ -172,6 +172,26 @@ def test_books_that_were_put_back_to_an_earlier_state_are_not_sealed(
     assert file.read_text() == before
 
 
+def test_a_restored_backup_that_has_grown_past_the_last_seal_is_not_sealed_on(
+    bank: Bank, file: Path, sweeper: psycopg.Connection
+) -> None:
+    ann = bank.open("100.00")
+    call_command("seal_books", file)
+    bank.deposit(ann, "1.00")
+    call_command("seal_books", file)
+    before = file.read_text()
+    (last,) = seals_in(file)[1:]
+    sweeper.execute("DELETE FROM events WHERE position = %s", (last["position"],))
+    sweeper.execute("SELECT setval('events_position_seq', %s)", (int(str(last["position"])) - 1,))
+    bank.open("3.00")
+    assert Event.objects.latest("position").position > int(str(last["position"]))
+
+    with pytest.raises(CommandError, match=r"No seal was made: the events of positions \d+ to \d+ are not those"):
+        call_command("seal_books", file)
+
+    assert file.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
