@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
+import structlog
 from django.db import close_old_connections, connections
 
 from ops.database.pool import is_quiet
@@ -21,8 +23,7 @@ KEPT_AT_MOST = 1.0
 """Seconds for which pieces that follow one another share a connection: the pool is to see it now and then, which
 replaces what is old and drops what is dead."""
 
-_opened = partial(connections.all, initialized_only=True)
-"""Those of the thread that asks."""
+_log = structlog.get_logger(__name__)
 
 
 class KeepingThread:
@@ -30,32 +31,47 @@ class KeepingThread:
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._submitted = threading.Semaphore(0)
-        """As many as wait to be run."""
-        self._since: float | None = None
-        """When it began to keep what it has; None: it has nothing."""
+        self._pieces: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._at_work = False
+        """Whether the thread takes what is put into the queue: a pool's own way to its thread is several times
+        longer, so a burst goes that way once."""
 
     def submit(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Runs `work` in the thread. Waits for nothing; nobody hears of what it raises."""
-        self._submitted.release()
-        self._thread.submit(self._run, work, arguments)
+        """Runs `work` in the thread. Waits for nothing; what it raises is logged."""
+        with self._lock:
+            self._pieces.put((work, arguments))
+            starts, self._at_work = not self._at_work, True
+        if starts:
+            self._thread.submit(self._run)
 
-    def _run(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self._submitted.acquire()
-        if not all(connection.connection is None or is_quiet(connection.connection) for connection in _opened()):
-            self._let_go()  # the server has ended it meanwhile
-        self._since = self._since or time.monotonic()
+    def _run(self) -> None:
         try:
-            work(*arguments)
+            since = time.monotonic()
+            while (piece := self._next()) is not None:
+                if time.monotonic() - since > KEPT_AT_MOST or not _are_quiet():
+                    close_old_connections()
+                    since = time.monotonic()
+                work, arguments = piece
+                try:
+                    work(*arguments)
+                except Exception:
+                    _log.exception("piece_of_work_failed", thread=threading.current_thread().name)
         finally:
-            if time.monotonic() - self._since > KEPT_AT_MOST or not self._more_comes():
-                self._let_go()
+            close_old_connections()  # to the pool, as after each of Django's requests
 
-    def _let_go(self) -> None:
-        self._since = None
-        close_old_connections()  # to the pool, as after each of Django's requests
+    def _next(self) -> tuple[Callable[..., None], tuple[Any, ...]] | None:
+        """None: nothing has come for a while, and what comes now starts the thread anew."""
+        with suppress(Empty):
+            return self._pieces.get(timeout=KEPT_FOR)
+        with self._lock:
+            if self._pieces.empty():
+                self._at_work = False
+                return None
+        return self._pieces.get()
 
-    def _more_comes(self) -> bool:
-        if comes := self._submitted.acquire(timeout=KEPT_FOR):
-            self._submitted.release()
-        return comes
+
+def _are_quiet() -> bool:
+    """Whether the server has ended none of the connections that the thread keeps."""
+    opened = connections.all(initialized_only=True)
+    return all(each.connection is None or is_quiet(each.connection) for each in opened)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from structlog.testing import capture_logs
 
 from ops.database import kept
 from ops.database.kept import KeepingThread
@@ -94,13 +95,29 @@ def test_a_connection_that_the_server_ended_meanwhile_is_not_used(
     until_it_is_returned()
 
 
-def test_a_piece_that_fails_stops_none_after_it() -> None:
+def test_a_piece_that_fails_is_logged_and_stops_none_after_it() -> None:
     def fail() -> None:
         raise ValueError("on purpose")
 
     asked = Asked()
-    asked.submit(fail)
-    asked.submit()
-    asked.answer()
-    asked.answer()
+    with capture_logs() as logs:
+        asked.submit(fail)
+        asked.submit()
+        asked.answer()
+        asked.answer()
+    assert [(each["event"], each["log_level"], each["exc_info"]) for each in logs] == [
+        ("piece_of_work_failed", "error", True)
+    ]
     until_it_is_returned()
+
+
+def test_pieces_run_once_and_in_order_also_when_they_come_as_the_thread_is_about_to_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "KEPT_FOR", 0.001)
+    thread, ran = KeepingThread("kept-test"), queue.SimpleQueue[int]()
+    for number in range(300):
+        thread.submit(ran.put, number)
+        time.sleep(0.001 * (number % 4) / 2)
+    assert [ran.get(timeout=10) for _ in range(300)] == list(range(300))
+    assert ran.empty()
