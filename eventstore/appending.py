@@ -18,6 +18,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
+from django.db import connection
 from msgspec import Struct
 
 from eventstore import arrays
@@ -120,6 +121,14 @@ def lock_heads(conn: psycopg.Connection, stream_ids: Iterable[UUID]) -> dict[UUI
         (in_order(set(stream_ids)),),
     )
     return {row[0]: StreamHead(row[0], row[1], bytes(row[2]), row[3]) for row in cursor.fetchall()}
+
+
+def held_streams(stream_ids: Iterable[UUID]) -> set[UUID]:
+    """Those that another transaction holds now. Not to be asked within one, which would keep the others locked."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT held_streams(%s::uuid[])", (list(stream_ids),))
+        (held,) = cursor.fetchone()
+    return set(held)
 
 
 class CommandStamp(Struct, frozen=True):

@@ -7,10 +7,12 @@ answered mostly come again at once: a batch that would be small waits for them, 
 A caller that waits in a thread leads in that thread; a batch that is led by one who does not wait (an event loop's)
 runs in the line's own.
 
-One command cannot hurt the others. A batch of several waits for locks only briefly; when it fails as a whole, its
-halves are run by callers of theirs beside the line, where nobody else waits for them, down to the single command that
-then waits as long as it may, and sees its own error. Where the failure would only repeat itself (no connection, too
-many operations) or what happened is not known, every caller of the batch is told so.
+One command cannot hurt the others. A batch waits for locks only briefly. If one was not to be had, the commands that
+touch what others hold are run one by one, each waiting as long as it may, in threads of their own: a blocked account
+keeps nobody but its callers. The rest of that batch, and the halves of one that failed as a whole for another reason,
+are run by callers of theirs beside the line, where nobody else waits for them, down to the single command, which sees
+its own error. Where the failure would only repeat itself (no connection, too many operations) or what happened is not
+known, every caller of the batch is told so.
 """
 
 import threading
@@ -31,7 +33,7 @@ from ops.database.kept import KeepingThread
 MOST = 256
 """Commands in one batch: as many as keys can be guarded, see `eventstore.idempotency`."""
 PATIENCE_MS = 100
-"""How long a batch of several waits for one lock."""
+"""How long a batch waits for one lock, unless it is a single command that was tried before."""
 
 ENOUGH = 16
 """Commands in a batch that waits for no more of them: what a batch costs by itself is shared by enough."""
@@ -43,14 +45,16 @@ LONGEST_LINGER_MS = 4.0
 MOMENT_MS = 5.0
 """How long ago that may have been."""
 
-BESIDE = 8
-"""Threads for what waits beside the line, of those who do not wait themselves."""
+BESIDE = 4
+"""Threads for parts of batches, of those who do not wait themselves; and as many for what waits for a lock."""
 TOO_LATE = "its turn to be executed did not come in time"
 
 _log = structlog.get_logger(__name__)
 
 Run = Callable[[Sequence[Envelope], int | None], list[Outcome]]
 """Executes envelopes as one batch, waiting for a lock at most so many milliseconds (None: LOCK_TIMEOUT_MS)."""
+Held = Callable[[Sequence[Envelope]], list[bool]]
+"""Whether each needs what another transaction holds at this moment."""
 Done = Callable[[Outcome | BaseException], None]
 """What became of a command."""
 
@@ -58,7 +62,7 @@ Done = Callable[[Outcome | BaseException], None]
 class _Turn:
     """One caller's place in line, with a command or several that stay together, and what becomes of them."""
 
-    __slots__ = ("envelopes", "error", "group", "in_line", "outcomes")
+    __slots__ = ("envelopes", "error", "group", "in_line", "is_patient", "outcomes")
 
     def __init__(self, envelopes: Sequence[Envelope]) -> None:
         self.envelopes = envelopes
@@ -66,6 +70,8 @@ class _Turn:
         self.error: BaseException | None = None
         self.group: list[_Turn] = []
         self.in_line = False
+        self.is_patient = False
+        """It is run alone, and waits for locks as long as it may: a short wait was in vain."""
 
     @property
     def settled(self) -> bool:
@@ -135,8 +141,9 @@ class _Promise(_Turn):
 class Coalescer:
     """The line of one process: at most one batch of it is under way at a time."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, held: Held = lambda envelopes: [False] * len(envelopes)) -> None:
         self._run_batch = run
+        self._held = held
         self._lock = threading.Lock()
         self._waiting: deque[_Turn] = deque()
         self._busy = False
@@ -150,6 +157,7 @@ class Coalescer:
         self._enough = threading.Event()
         self._first = KeepingThread("line")
         self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside-line")
+        self._patient = ThreadPoolExecutor(BESIDE, thread_name_prefix="patient")
 
     def execute(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         """The outcomes of these commands, at most `MOST`, executed in order and with whatever waits beside them.
@@ -194,7 +202,8 @@ class Coalescer:
         if turn.in_line:
             self._first.submit(self._run, turn)
         else:
-            self._beside.submit(self._run_and_let_go, turn)
+            threads = self._patient if turn.is_patient else self._beside
+            threads.submit(self._run_and_let_go, turn)
 
     def _run_and_let_go(self, turn: _Promise) -> None:
         try:
@@ -220,10 +229,11 @@ class Coalescer:
         if in_line:
             self._linger()
             group = self._gathered(group)
+        group = _in_time(group)
         began = time.monotonic()
         try:
             if group:
-                self._run_group(group, alone=not in_line and len(group) == 1)
+                self._run_group(group)
         finally:
             if in_line:
                 self._pass_on(len(group), began)
@@ -244,22 +254,20 @@ class Coalescer:
             commands = sum(len(turn.envelopes) for turn in group)
             while self._waiting and (commands := commands + len(self._waiting[0].envelopes)) <= MOST:
                 group.append(self._waiting.popleft())
-        now = time.monotonic()
-        late = [turn for turn in group if turn.is_late(now)]
-        if late:
-            group = [turn for turn in group if turn not in late]
-            _settle(late, StoreBusy(TOO_LATE))
         return group
 
-    def _run_group(self, group: list[_Turn], *, alone: bool) -> None:
+    def _run_group(self, group: list[_Turn]) -> None:
+        is_patient = group[0].is_patient
         try:
             together = [envelope for turn in group for envelope in turn.envelopes]
-            outcomes = self._run_batch(together, None if alone else PATIENCE_MS)
+            outcomes = self._run_batch(together, None if is_patient else PATIENCE_MS)
         except Exception as error:
-            if alone or not _may_be_of_one(error):
-                _settle(group, error)
-            else:
+            if isinstance(error, LockTimeout) and not is_patient:
+                self._part(group)
+            elif len(group) > 1 and _may_be_of_one(error):
                 _halve(group)
+            else:
+                _settle(group, error)
         except BaseException:
             _settle(group, OutcomeUnknown("the process is being stopped"))
             raise
@@ -269,6 +277,28 @@ class Coalescer:
             else:  # a bug of ours, which is not to look like a lost connection
                 _log.error("outcomes_do_not_fit", commands=len(together), outcomes=len(outcomes))
                 _settle(group, OutcomeUnknown(f"{len(together)} commands came to {len(outcomes)} outcomes"))
+
+    def _part(self, group: list[_Turn]) -> None:
+        """After a short wait for locks that was in vain: who is to blame for it waits alone, the others go on."""
+        blamed = group if len(group) == 1 else self._blocked(group)
+        for turn in blamed:
+            turn.is_patient, turn.group = True, [turn]
+            turn.lead()
+        rest = [turn for turn in group if turn not in blamed]
+        if blamed and rest:
+            rest[0].group = rest
+            rest[0].lead()
+        elif rest:
+            _halve(rest)
+
+    def _blocked(self, group: list[_Turn]) -> list[_Turn]:
+        """Those who need what others hold; none where that is not known."""
+        try:
+            held = iter(self._held([envelope for turn in group for envelope in turn.envelopes]))
+        except Exception:
+            _log.exception("holders_not_known")
+            return []
+        return [turn for turn in group if True in list(islice(held, len(turn.envelopes)))]
 
     def _pass_on(self, done: int, began: float) -> None:
         with self._lock:
@@ -280,6 +310,16 @@ class Coalescer:
             successor = self._waiting.popleft()
             successor.in_line, successor.group = True, [successor]
         successor.lead()
+
+
+def _in_time(group: list[_Turn]) -> list[_Turn]:
+    """Without those whose turn comes too late, who are told so."""
+    now = time.monotonic()
+    late = [turn for turn in group if turn.is_late(now)]
+    if not late:
+        return group
+    _settle(late, StoreBusy(TOO_LATE))
+    return [turn for turn in group if turn not in late]
 
 
 def _may_be_of_one(error: Exception) -> bool:

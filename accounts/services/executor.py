@@ -25,7 +25,7 @@ from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
-from eventstore.appending import Append, CommandStamp, Opening
+from eventstore.appending import Append, CommandStamp, Opening, held_streams
 from eventstore.errors import BrokenHistory, LockTimeout
 from eventstore.events import NewEvent, new_id
 from eventstore.hashing import canonical_json
@@ -143,7 +143,13 @@ def would_execute(envelope: Envelope) -> Executed:
     return outcome
 
 
-_together = Coalescer(lambda envelopes, patience_ms: _execute(envelopes, patience_ms=patience_ms))
+def _held(envelopes: Sequence[Envelope]) -> list[bool]:
+    """Whether each touches an account that another transaction holds. (Those of a reversal are not known here.)"""
+    held = held_streams({each for envelope in envelopes for each in touched_accounts(envelope.command)})
+    return [not held.isdisjoint(touched_accounts(envelope.command)) for envelope in envelopes]
+
+
+_together = Coalescer(lambda envelopes, patience_ms: _execute(envelopes, patience_ms=patience_ms), _held)
 
 
 def _execute_once(
@@ -282,7 +288,7 @@ class _Batch:
         command = envelope.command
         booked = _booked_for(envelope, self.booked)
         subject = touched_accounts(command, booked)
-        if envelope.expected_version is not None:
+        if envelope.expected_version is not None and subject:  # a reversal of nothing has none, and is refused below
             self._require_version(subject[0], envelope.expected_version, envelope.custodian)
         for account_id, version in envelope.expected_versions.items():
             self._require_version(account_id, version, envelope.custodian)

@@ -18,6 +18,7 @@ from accounts.domain.commands import Deposit, Transfer
 from accounts.domain.errors import Refusal
 from accounts.services import Envelope, Executed, Outcome, begin_one, coalescing, execute_one, executor
 from accounts.verification import verify
+from eventstore.appending import held_streams
 from eventstore.models import Event
 from tests.bank import Bank
 
@@ -189,3 +190,35 @@ def test_a_blocked_account_holds_up_its_own_commands_only_also_of_those_who_do_n
     assert held.empty()
     stranger.rollback()
     assert isinstance(held.get(timeout=10), Executed)
+
+
+def test_many_commands_for_a_blocked_account_keep_none_of_another_waiting(
+    bank: Bank, stranger: psycopg.Connection
+) -> None:
+    blocked, others = bank.open(), [bank.open() for _ in range(40)]
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+    held: queue.Queue[Any] = queue.Queue()
+    free: queue.Queue[Any] = queue.Queue()
+    for other in others:
+        begin_one(bank.envelope(Deposit(blocked, bank.money("1.00"))), held.put)
+        begin_one(bank.envelope(Deposit(other, bank.money("1.00"))), free.put)
+
+    assert all(isinstance(free.get(timeout=2.5), Executed) for _ in others)
+    assert held.empty()
+    stranger.rollback()
+    assert all(isinstance(held.get(timeout=10), Executed) for _ in others)
+    assert verify().differences == 0
+
+
+def test_what_another_transaction_holds_is_told_from_what_is_free_and_from_what_is_not_there(
+    bank: Bank, stranger: psycopg.Connection
+) -> None:
+    held, free = bank.open(), bank.open()
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (held,))
+
+    assert held_streams([free, held, UUID(int=7)]) == {held}
+
+    stranger.rollback()
+    assert held_streams([free, held]) == set()
+    stranger.execute("SET lock_timeout = 100")
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = ANY (%s) FOR UPDATE", ([held, free],))

@@ -117,7 +117,77 @@ def test_a_batch_that_fails_as_a_whole_is_retried_in_halves_until_one_is_to_blam
     assert [f"did {each}" for each in envelopes if each != "bad"] == [each for each in found if isinstance(each, str)]
     assert type(found[6]) is type(error)
     assert sizes[0] == 16
-    assert sorted(sizes, reverse=True) == [16, 8, 8, 4, 4, 2, 2, 1, 1]
+    once_more = [1] if isinstance(error, LockTimeout) else []  # with more patience
+    assert sorted(sizes, reverse=True) == [16, 8, 8, 4, 4, 2, 2, 1, 1, *once_more]
+
+
+def test_who_needs_what_others_hold_waits_alone_and_the_rest_stay_together() -> None:
+    ran: list[tuple[int, bool]] = []
+    told: queue.Queue[Any] = queue.Queue()
+    first, freed = threading.Event(), threading.Event()
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        first.wait(10)
+        ran.append((len(some), patience_ms is None))
+        if "bad" in some and not (patience_ms is None and freed.wait(10)):
+            raise LockTimeout("locked")
+        return [f"did {each}" for each in some]
+
+    line = Coalescer(run, lambda envelopes: [each == "bad" for each in envelopes])  # type: ignore[comparison-overlap]
+    for name in (*"abc", "bad", *"defg"):
+        line.begin(name, told.put)  # type: ignore[arg-type]
+    first.set()
+
+    assert sorted(told.get(timeout=10) for _ in range(7)) == [f"did {name}" for name in "abcdefg"]
+    freed.set()
+    assert told.get(timeout=10) == "did bad"
+    assert sorted(ran) == [(1, False), (1, True), (6, False), (7, False)]
+
+
+def test_however_many_wait_for_what_others_hold_nobody_else_waits_and_none_of_them_for_ever() -> None:
+    told: dict[str, queue.Queue[Any]] = {"good": queue.Queue(), "bad": queue.Queue()}
+    tried: list[Any] = []
+    freed = threading.Event()
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        if "bad" in some:
+            if patience_ms is not None:
+                raise LockTimeout("locked")
+            tried.append(some)
+            freed.wait(10)
+        return list(some)
+
+    line = Coalescer(run, lambda envelopes: [each == "bad" for each in envelopes])  # type: ignore[comparison-overlap]
+    with configured(batch_processing_timeout=1):
+        for number in range(100):
+            name = "good" if number % 2 else "bad"
+            line.begin(name, told[name].put)  # type: ignore[arg-type]
+        assert [told["good"].get(timeout=5) for _ in range(50)] == ["good"] * 50
+        assert told["bad"].empty()
+        time.sleep(1.1)
+        freed.set()
+        became = [told["bad"].get(timeout=10) for _ in range(50)]
+    assert became.count("bad") == len(tried) == coalescing.BESIDE
+    assert [type(each) for each in became if each != "bad"] == [StoreBusy] * (50 - coalescing.BESIDE)
+
+
+def test_where_it_cannot_be_known_who_holds_what_halves_find_who_is_to_blame() -> None:
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        if "bad" in some:
+            raise LockTimeout("locked")
+        return list(some)
+
+    def fails(envelopes: Sequence[Any]) -> list[bool]:
+        raise RuntimeError("no connection")
+
+    told: queue.Queue[Any] = queue.Queue()
+    line = Coalescer(run, fails)
+    for name in (*"abc", "bad", *"defg"):
+        line.begin(name, told.put)  # type: ignore[arg-type]
+
+    became = [told.get(timeout=10) for _ in range(8)]
+    assert sorted(each for each in became if isinstance(each, str)) == list("abcdefg")
+    assert [type(each) for each in became if not isinstance(each, str)] == [LockTimeout]
 
 
 @pytest.mark.parametrize("error", [StoreBusy("no connection"), OutcomeUnknown("lost at the commit")])
