@@ -244,8 +244,7 @@ def _post(
             ErrorCode.INSUFFICIENT_FUNDS,
             "The account has not enough available balance.",
             account_id=str(account.id),
-            available=format_minor(account.available, account.currency),
-            currency=account.currency,
+            **_funds_told(account, facts),
         )
     balance = account.balance + amount
     if abs(balance) > MAX_BALANCE:
@@ -258,6 +257,13 @@ def _post(
         amount=amount, currency=currency, contra=contra, value_date=facts.today, balance=balance, **details
     )
     return account.id, posting  # type: ignore[return-value]  # a kind is always one of the Event classes
+
+
+def _funds_told(account: Account, facts: Facts) -> dict[str, str]:
+    """What a refusal tells of an account's funds: nothing of one in another's care, whose posting is reversed."""
+    if facts.custodian not in (None, account.custodian):
+        return {}
+    return {"available": format_minor(account.available, account.currency), "currency": account.currency}
 
 
 def _own_account(account_id: UUID, facts: Facts) -> Account:

@@ -47,6 +47,39 @@ def test_money_that_is_spent_cannot_be_taken_back(api: Caller, bank: Bank) -> No
     assert bank.footprint() == before
 
 
+def test_what_another_s_account_holds_is_not_told_where_it_is_too_little(api: Caller, bank: Bank) -> None:
+    ann, other = api.open("10.00"), new_caller("other")
+    bob = other.open("1.00")
+    body = {"target_account_id": bob, "amount": "4.00", "currency": "EUR"}
+    sent = api.post(f"/accounts/{ann}/transfers", body).json()["transaction_id"]
+    other.post(f"/accounts/{bob}/withdrawals", {"amount": "3.00", "currency": "EUR"})
+    before = bank.footprint()
+
+    answer = api.post(f"/transactions/{sent}/reversal")
+
+    assert refusal(answer) == (422, "insufficient_funds")
+    assert answer.json()["account_id"] == bob
+    assert not {"available", "currency"} & set(answer.json())
+    assert "2.00" not in answer.content.decode()
+    assert bank.footprint() == before
+
+
+def test_a_reversal_of_nothing_at_a_version_is_refused_like_any_other(api: Caller, bank: Bank) -> None:
+    account_id = api.open("10.00")
+    before = bank.footprint()
+    nothing = str(uuid.uuid4())
+
+    assert refusal(api.post(f"/transactions/{nothing}/reversal", If_Match='"3"')) == (404, "transaction_not_found")
+    items = [
+        {"command": "reverse", "transaction_id": nothing, "expected_version": 3},
+        {"command": "deposit", "account_id": account_id, "amount": "1.00", "currency": "EUR"},
+    ]
+    assert bank.footprint() == before
+    outcomes = api.post("/batches", {"commands": items}).json()["outcomes"]
+    assert [outcome["status"] for outcome in outcomes] == ["refused", "executed"]
+    assert api.balance(account_id) == "11.00"
+
+
 def test_transactions_of_others_do_not_exist(api: Caller, bank: Bank) -> None:
     theirs = bank.deposit(bank.open(), "1.00").transaction_id
     other = new_caller("other")
