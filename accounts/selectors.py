@@ -112,14 +112,14 @@ def transaction(transaction_id: UUID, custodian: str | None) -> BookedTransactio
     in_care = set(
         accounts(custodian).filter(id__in=[row.aggregate_id for row in booked]).values_list("id", flat=True)
     )
-    found = [_posting(row) for row in booked if row.aggregate_id in in_care]
+    found = [posting(row) for row in booked if row.aggregate_id in in_care]
     if not found:
         raise Refusal(ErrorCode.TRANSACTION_NOT_FOUND, f"There is no transaction {transaction_id}.")
     reversal = Reversal.objects.filter(transaction_id=transaction_id).values_list("reversed_by", flat=True).first()
     return BookedTransaction(transaction_id, found[0]["recorded_at"], reversal, found)
 
 
-def _posting(row: Event) -> dict[str, Any]:
+def posting(row: Event) -> dict[str, Any]:
     event = _decode(row)
     return {
         "transaction_id": row.command_id,

@@ -2,7 +2,9 @@
 
 import difflib
 import re
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -27,6 +29,7 @@ from accounts.api.representations import (
     EventSerializer,
     PostingPageSerializer,
     PostingSerializer,
+    StatementSerializer,
     TransactionSerializer,
     balance_now,
 )
@@ -34,6 +37,7 @@ from accounts.api.scopes import ACCOUNTS_READ
 from accounts.domain.account import Status
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.products import PRODUCTS
+from accounts.statement import LONGEST, statement
 
 READ = {"GET": (ACCOUNTS_READ,)}
 PAGING = (
@@ -223,6 +227,45 @@ class AccountTransactions(ApiView):
         paginator = NewestVersionFirst()
         rows = paginator.paginate_queryset(selectors.postings(account_id), request)
         return Response(paginator.page(PostingSerializer(rows, many=True).data, as_of_version=as_of_version))
+
+
+class AccountStatement(ApiView):
+    """A statement of the account from the books: balances before and after, totals, and every posting."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "get_statement",
+        StatementSerializer,
+        summary="Get a statement of some days",
+        tag="accounts",
+        codes=(ErrorCode.VALIDATION_FAILED, ErrorCode.ACCOUNT_NOT_FOUND, ErrorCode.ACCOUNT_NOT_YET_OPENED),
+        parameters=(
+            OpenApiParameter("from", OpenApiTypes.DATE, required=True, description="The first day (UTC)."),
+            OpenApiParameter(
+                "to",
+                OpenApiTypes.DATE,
+                required=True,
+                description=f"The last day, at most {LONGEST.days} days in all; today's statement ends now.",
+            ),
+            *PAGING,
+        ),
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        refuse_unknown_parameters(request, "from", "to", "cursor", "page_size")
+        first_day, last_day = _day(request, "from"), _day(request, "to")
+        found = statement(account_id, first_day, last_day, client_of(request).custodian)
+        paginator = OldestVersionFirst()
+        rows = paginator.paginate_queryset(found.postings(), request)
+        return Response(StatementSerializer(paginator.page([*map(selectors.posting, rows)], **asdict(found))).data)
+
+
+def _day(request: Request, name: str) -> date:
+    text = request.query_params.get(name, "")
+    with suppress(ValueError):
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return date.fromisoformat(text)
+    raise Refusal(ErrorCode.VALIDATION_FAILED, "Write a day, such as 2026-01-31.", field=name)
 
 
 class TransactionDetail(ApiView):

@@ -210,6 +210,29 @@ class EventPageSerializer(PageSerializer):
     results = EventSerializer(many=True)
 
 
+class StatementSerializer(PageSerializer):
+    """One page of a statement's postings, and the statement. Takes an `accounts.statement.Statement`."""
+
+    account_id = serializers.UUIDField()
+    owner = serializers.CharField()
+    currency = serializers.CharField()
+    first_day = serializers.DateField(help_text="As asked for by `from`; days are UTC days.")
+    last_day = serializers.DateField(help_text="As asked for by `to`.")
+    opening_balance = MinorUnitsField(help_text="Ledger balance before the first day.")
+    credits = MinorUnitsField(help_text="Sum of what came in, on all pages.")
+    debits = MinorUnitsField(help_text="Sum of what went out, on all pages: zero or less.")
+    closing_balance = MinorUnitsField(help_text="Opening balance, credits and debits together.")
+    posting_count = serializers.IntegerField(help_text="How many postings there are on all pages.")
+    closing_version = serializers.IntegerField(help_text="The account's version at the end.")
+    closing_hash = serializers.CharField(
+        help_text="The hash of the last event until the end: it stands for all that had happened on the account."
+    )
+    is_final = serializers.BooleanField(
+        help_text="Whether the last day is over and nothing can be added: then the statement stays as it is."
+    )
+    results = PostingSerializer(many=True)
+
+
 class PostingPageSerializer(PageSerializer):
     results = PostingSerializer(many=True)
     as_of_version = serializers.IntegerField(

@@ -26,6 +26,7 @@ urlpatterns = [
     *both_ways("accounts/<uuid:account_id>/balance", reads.AccountBalance, "balance"),
     *both_ways("accounts/<uuid:account_id>/events", reads.AccountEvents, "events"),
     *both_ways("accounts/<uuid:account_id>/transactions", reads.AccountTransactions, "transactions"),
+    *both_ways("accounts/<uuid:account_id>/statement", reads.AccountStatement, "statement"),
     *both_ways("accounts/<uuid:account_id>/deposits", commands.Deposit, "deposits"),
     *both_ways("accounts/<uuid:account_id>/withdrawals", commands.Withdraw, "withdrawals"),
     *both_ways("accounts/<uuid:account_id>/transfers", commands.Transfer, "transfers"),

@@ -43,14 +43,15 @@ def test_a_batch_costs_what_a_single_command_costs_and_a_statement_for_each_furt
 
 @pytest.mark.parametrize(
     ("path", "budget"),
-    [("", 2), ("/balance", 2), ("/events", 3), ("/transactions", 4), ("/balance?at", 6)],
+    [("", 2), ("/balance", 2), ("/events", 3), ("/transactions", 4), ("/balance?at", 6), ("/statement?days", 10)],
 )
 def test_reads_cost_the_same_however_long_the_history(api: Caller, statements: Since, path: str, budget: int) -> None:
     account_id = api.open()
     for _ in range(10):
         api.post(f"/accounts/{account_id}/deposits", BODY)
     route, _, at = path.partition("?")
-    query = {"at": api.get(f"/accounts/{account_id}").json()["updated_at"]} if at else {}
+    moment = api.get(f"/accounts/{account_id}").json()["updated_at"]
+    query = {"": {}, "at": {"at": moment}, "days": {"from": moment[:10], "to": moment[:10]}}[at]
     statements()
 
     assert api.get(f"/accounts/{account_id}{route}", query).status_code == 200
