@@ -84,7 +84,7 @@ def commands() -> Iterator[Action]:
         "change_overdraft_limit": {"limit": "5.00"},
     }
     account = "accounts.account"
-    opens = {"owner": "Cid", "currency": "EUR", "product": "current", "overdraft_limit": "0", "opening_deposit": "9"}
+    opens = {"owner": "Cid", "currency": "EUR", "product": "current", "opening_deposit": "9"}
     then = f"{OPEN.title}: done."
     yield _action("open", "accounts_account_open", account, OPEN.permission, things.new_account, then, fields=opens)
     for page in ACCOUNT_COMMANDS:

@@ -175,6 +175,8 @@ class ReverseForm(CommandForm):
 
 
 class OpenForm(CommandForm):
+    """Without an overdraft: a limit is changed afterwards, by those who may and under the rule of two persons."""
+
     owner = forms.CharField(label="Owner", max_length=MAX_OWNER_LENGTH, widget=text_widget())
     currency = forms.ChoiceField(
         label="Currency",
@@ -184,9 +186,6 @@ class OpenForm(CommandForm):
     )
     product = forms.ChoiceField(
         label="Product", choices=[(p.code, p.name) for p in PRODUCTS.values()], widget=UnfoldAdminSelectWidget
-    )
-    overdraft_limit = amount_field(
-        "Overdraft limit", initial="0", help_text="How far below zero the balance may go; 0 for not at all."
     )
     opening_deposit = amount_field(
         "Opening deposit", initial="0", help_text="What is paid in at once, in cash; 0 for nothing."
@@ -199,6 +198,5 @@ class OpenForm(CommandForm):
             owner=data["owner"],
             currency=data["currency"],
             product=data["product"],
-            overdraft_limit=parse_decimal(data["overdraft_limit"], data["currency"], field="overdraft_limit"),
             opening_deposit=parse_decimal(data["opening_deposit"], data["currency"], field="opening_deposit"),
         )

@@ -91,7 +91,8 @@ OPEN = CommandPage(
     "open",
     "accounts.open_account",
     "Open an account",
-    "A new account with a history of its own. Its currency and product stay as they are chosen here.",
+    "A new account with a history of its own. Its currency and product stay as they are chosen here. It begins "
+    "without an overdraft.",
     f.OpenForm,
 )
 REVERSE = CommandPage(

@@ -87,6 +87,14 @@ def test_an_account_is_opened_in_the_currency_and_with_the_product_that_were_cho
     assert last_event().metadata["actor"] == "staff:teller"
 
 
+def test_an_account_is_opened_without_an_overdraft_whatever_is_sent(teller: Client, bank: Bank) -> None:
+    """A limit takes a supervisor and a second person."""
+    answer = send(teller, "/admin/accounts/account/open/", owner="Dora", overdraft_limit="5000.00")
+
+    assert answer.status_code == 302
+    assert Account.objects.get().overdraft_limit == 0
+
+
 def test_a_reversal_undoes_a_transaction_once(bank: Bank, supervisor: Client) -> None:
     ann, bob = bank.open("100.00"), bank.open(owner="Bob")
     moved = bank.transfer(ann, bob, "30.00").transaction_id
