@@ -40,6 +40,7 @@ def check_code(request: HttpRequest, user: User, code: str) -> str | None:
     try:
         kind = factor.check(user, code)
     except factor.SecretLost:
+        record_lock(request, tried)
         return LOST
     if kind is None:
         record(request, action="second_factor", subject=actor, reason="wrong code", outcome=REFUSED, actor=actor)

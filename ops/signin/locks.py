@@ -4,9 +4,10 @@ Why not django-axes: its waits do not grow, its table of attempts does, without 
 address is one row that holds a leaking count; the waits grow with it up to a longest one. PostgreSQL keeps it:
 without it nobody signs in anyway, and an outage of Redis opens nothing.
 
-An attempt is counted *before* the password is looked at, in one statement, and taken back when it was right: guesses
-that arrive at the same moment cannot slip in together. Names that nobody has are counted in one of NAME_BUCKETS rows,
-so that they look and last like real ones; addresses in one of ADDRESS_BUCKETS. So the table has an upper size.
+An attempt is counted *before* the password is looked at, for all of its subjects or for none, and taken back when it
+was right: guesses that arrive at the same moment cannot slip in together. Names that nobody has are counted in one of
+NAME_BUCKETS rows, so that they look and last like real ones; addresses in one of ADDRESS_BUCKETS. So the table has an
+upper size.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -86,7 +87,8 @@ class Attempt:
 
 
 def attempt(*subjects: Subject) -> Attempt:
-    """Counts a try of all subjects as a failure, unless one of them has to wait."""
+    """Counts a try of all subjects as a failure, or of none where one of them has to wait: from an address that is
+    blocked nobody locks other people's accounts."""
     settings, ordered = get_settings(), sorted(subjects, key=lambda subject: subject.key)
     parameters: dict[str, Any] = {
         "keys": [subject.key for subject in ordered],
@@ -97,13 +99,16 @@ def attempt(*subjects: Subject) -> Attempt:
         "longest": settings.sign_in_longest_wait,
         "doublings": DOUBLINGS,
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(COUNT, parameters)
         rows = cursor.fetchall()
+        allowed = len(rows) == len(ordered)
+        if not allowed:
+            transaction.set_rollback(True)
     labels = {subject.key: subject.label for subject in ordered}
     return Attempt(
         subjects,
-        len(rows) == len(ordered),
+        allowed,
         {key: failures for key, failures, _ in rows},
         tuple(labels[key] for key, _, blocked in rows if blocked),
     )

@@ -70,6 +70,32 @@ def test_an_address_waits_whatever_names_it_tries(tina: User, browser: Client) -
         assert give_password(browser, "tina", REMOTE_ADDR="192.0.2.9").status_code == 302
 
 
+def test_a_blocked_address_locks_nobody_else(tina: User, browser: Client) -> None:
+    fail(browser, "tina", 1, address="192.0.2.9")
+    with configured(sign_in_address_attempts=6):
+        for number in range(6):
+            fail(browser, f"name{number}", 1)
+        before, entries = list(SignInLock.objects.order_by("key").values()), AuditEntry.objects.count()
+
+        fail(browser, "tina", 5)
+        fail(browser, "somebody else", 5)
+
+        assert list(SignInLock.objects.order_by("key").values()) == before
+        assert AuditEntry.objects.count() == entries
+        assert AuditEntry.objects.get(action="sign_in_locked").subject == "address:192.0.2.1"
+        assert give_password(browser, "tina", REMOTE_ADDR="192.0.2.9").status_code == 302
+
+
+def test_guesses_that_come_together_count_for_all_or_for_none(tina: User) -> None:
+    """Also while the address begins to wait in the midst of them."""
+    with configured(sign_in_address_attempts=3, sign_in_attempts=20):
+        tries = [lambda: locks.attempt(locks.of_name("tina"), locks.of_address("192.0.2.1")).allowed] * 12
+        allowed = together(tries)
+
+    assert sum(allowed) == 3
+    assert set(SignInLock.objects.values_list("failures", flat=True)) == {3}
+
+
 def test_the_right_password_takes_back_its_own_try_at_the_address_and_no_more(tina: User, browser: Client) -> None:
     fail(browser, "nobody", 3)
 
