@@ -6,9 +6,11 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ops.access.scopes import can_write
 from ops.admin.audited import ReasonMixin
 from ops.admin.exported import ExportedAdmin
 from ops.admin.lists import Column
@@ -20,6 +22,21 @@ class ClientForm(ReasonMixin, forms.ModelForm):
     class Meta:
         model = ApiClient
         fields = ("name", "reach", "is_active")
+
+    def clean_reach(self) -> str:
+        """A key that can write takes two persons, who saw the reach: one alone does not widen it."""
+        reach: str = self.cleaned_data["reach"]
+        if reach == ApiClient.Reach.ALL and self.instance.pk:
+            # Locked, so that no such key is collected in the meantime.
+            client = ApiClient.objects.select_for_update().get(pk=self.instance.pk)
+            keys = client.keys.filter(revoked_at=None, expires_at__gt=timezone.now()).order_by("pk")
+            writing = [f"{key.prefix}…" for key in keys if can_write(key.scopes)]
+            if writing and client.reach != reach:
+                raise forms.ValidationError(
+                    f"Keys of this client can write: {', '.join(writing)}. A second person agreed to this reach: "
+                    "revoke the key, and ask for a new one with the wider reach."
+                )
+        return reach
 
 
 @admin.register(ApiClient)

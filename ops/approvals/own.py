@@ -123,6 +123,8 @@ class IssueKey(SensitiveAction):
         Raises:
             Stale, CannotDo: no key was issued.
         """
+        # Locked, so that nobody widens the client's reach in the meantime.
+        ApiClient.objects.select_for_update().filter(pk=command["client"]).first()
         if self.versions(command) != approved.versions:
             raise Stale("The API client has changed since it was asked for. No key was issued.")
         try:

@@ -158,6 +158,52 @@ def test_a_client_is_made_changed_and_never_deleted(supervisor: Client) -> None:
     ]
 
 
+def give_key(client: ApiClient, scope: str) -> ApiKey:
+    expires_at = datetime.now(UTC) + timedelta(days=1)
+    return issue_key(client=client, scopes=[scope], expires_at=expires_at, issued_by=None)[0]
+
+
+def widen(desk: Client, client: ApiClient) -> Any:
+    form = {"reach": "all", "is_active": "on", "reason": "They want more"}
+    return desk.post(f"/admin/ops/apiclient/{client.pk}/change/", form)
+
+
+def test_nobody_alone_widens_the_reach_of_a_key_that_can_write(supervisor: Client, acme: ApiClient) -> None:
+    key = give_key(acme, "payments:write")
+    ApiClient.objects.update(is_active=False)
+
+    answer = widen(supervisor, acme)
+
+    (told,) = answer.context["adminform"].form.errors["reach"]
+    assert key.prefix in told
+    assert "revoke the key, and ask for a new one with the wider reach" in told
+    acme.refresh_from_db()
+    assert (acme.reach, acme.is_active) == ("own", False)
+    assert entries("change_apiclient") == []
+
+    supervisor.post(f"/admin/ops/apikey/{key.pk}/revoke/", {"reason": "For a new one"})
+    assert widen(supervisor, acme).status_code == 302
+    acme.refresh_from_db()
+    assert acme.reach == "all"
+
+
+@pytest.mark.parametrize(
+    ("scope", "expired", "before"),
+    [("accounts:read", 0, "own"), ("payments:write", 1, "own"), ("payments:write", 0, "all")],
+)
+def test_other_keys_are_no_hindrance(
+    supervisor: Client, acme: ApiClient, scope: str, expired: int, before: str
+) -> None:
+    key = give_key(acme, scope)
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=key.expires_at - timedelta(days=2 * expired))
+    ApiClient.objects.update(reach=before)
+
+    assert widen(supervisor, acme).status_code == 302
+
+    acme.refresh_from_db()
+    assert acme.reach == "all"
+
+
 def test_a_change_without_a_reason_is_not_made(supervisor: Client, acme: ApiClient) -> None:
     answer = supervisor.post(f"/admin/ops/apiclient/{acme.pk}/change/", {"reach": "all", "is_active": "on"})
 

@@ -1,9 +1,12 @@
 """An API key that can write takes two persons, and is shown once, to who asked for it."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from django.test import Client
 from django.utils import timezone
 
@@ -11,6 +14,7 @@ from ops.access.keys import check_token
 from ops.approvals.models import Approval
 from ops.models import ApiClient, ApiKey, AuditEntry
 from tests.ops.admin.dialog import asked, decide, page_text
+from tests.processes import wait_until
 from tests.threads import together
 
 
@@ -51,6 +55,28 @@ def test_a_key_is_not_issued_for_a_client_that_was_changed_since(alice: Client, 
     ApiClient.objects.update(reach="all")
     alice.post(f"/admin/ops/approval/{approval.pk}/collect/")
     assert not ApiKey.objects.exists()
+
+
+def test_a_key_is_not_collected_while_its_client_is_given_a_wider_reach(
+    alice: Client, bob: Client, sweeper: psycopg.Connection
+) -> None:
+    acme = ApiClient.objects.create(name="acme")
+    approval = asked(ask_for_key(alice, acme, "payments:write"))
+    decide(bob, approval)
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(os.environ["DATABASE_URL"]) as widening:
+        widening.execute("UPDATE ops_apiclient SET reach = 'all'")
+        collecting = pool.submit(together, [lambda: alice.post(f"/admin/ops/approval/{approval.pk}/collect/")])
+        wait_until(lambda: collecting.done() or waits_for(sweeper, widening.info.backend_pid))
+        widening.commit()
+        collecting.result()
+
+    assert not ApiKey.objects.exists()
+
+
+def waits_for(conn: psycopg.Connection, pid: int) -> bool:
+    query = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
+    return conn.execute(query, (pid,)).fetchone() is not None
 
 
 def test_a_key_that_only_reads_takes_one_person(alice: Client) -> None:
