@@ -133,7 +133,7 @@ class ApiKeyAdmin(KeysetAdmin):
             ("State", state_badge(obj)),
             ("Scopes", ", ".join(obj.scopes)),
             ("Issued (UTC)", when(obj.created_at)),
-            ("Issued by", obj.created_by.get_username() if obj.created_by else "–"),
+            ("Issued by", obj.created_by.get_username() if obj.created_by else "A command"),
             ("Expires (UTC)", when(obj.expires_at)),
             ("Revoked (UTC)", when(obj.revoked_at)),
             ("Last used (UTC)", when(obj.last_used_at)),

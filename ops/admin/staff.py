@@ -170,12 +170,7 @@ class RoleAdmin(ExportedAdmin, DjangoGroupAdmin):
     formfield_overrides = {}
     export_columns = (
         Column("Role", lambda role: role.name),
-        Column(
-            "May",
-            lambda role: ", ".join(
-                sorted(f"{p.content_type.app_label}.{p.codename}" for p in role.permissions.all())
-            ),
-        ),
+        Column("May", lambda role: ", ".join(permissions_of(role))),
         Column("Held by", lambda role: ", ".join(sorted(user.username for user in role.user_set.all()))),
     )
 
@@ -185,6 +180,14 @@ class RoleAdmin(ExportedAdmin, DjangoGroupAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         kwargs["widget"] = UnfoldAdminSelectMultipleWidget(attrs={"size": 20})
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def audit_detail(self, obj: Any, message: Any) -> Any:
+        role = Group.objects.prefetch_related("permissions__content_type").get(pk=obj.pk)
+        return {"changed": message, "permissions": permissions_of(role)}
+
+
+def permissions_of(role: Group) -> list[str]:
+    return sorted(f"{p.content_type.app_label}.{p.codename}" for p in role.permissions.all())
 
 
 def _second_factor(object_id: str | None) -> SecondFactor | None:

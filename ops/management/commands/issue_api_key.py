@@ -1,15 +1,18 @@
 """Issues an API key from the command line."""
 
+import getpass
 from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from ops.access.keys import KeyNotIssued, issue_key
 from ops.access.scopes import OPS_READ, OPS_WRITE, known_scopes
+from ops.audit.record import record_act
 from ops.models import ApiClient
 
 LONGEST_DAYS = 366
@@ -43,16 +46,27 @@ class Command(BaseCommand):
             )
         scopes = options["scope"] or sorted(known_scopes().keys() - {OPS_READ, OPS_WRITE})
         try:
-            client.full_clean()
-            client.save()
-            _, token = issue_key(
-                client=client,
-                scopes=scopes,
-                expires_at=timezone.now() + timedelta(days=options["days"]),
-                issued_by=None,
-            )
+            with transaction.atomic():  # the client, the key, and their records
+                if client.pk is None:
+                    client.full_clean()
+                    client.save()
+                    detail = {"name": client.name, "reach": client.reach}
+                    _record("add_apiclient", f"apiclient:{client.pk}", detail)
+                key, token = issue_key(
+                    client=client,
+                    scopes=scopes,
+                    expires_at=timezone.now() + timedelta(days=options["days"]),
+                    issued_by=None,
+                )
+                detail = {"client": client.name, "scopes": key.scopes, "expires_at": key.expires_at.isoformat()}
+                _record("issue_key", f"apikey:{key.prefix}", detail)
         except ValidationError as error:
             raise CommandError(f"No key was issued: {' '.join(error.messages)}") from error
         except KeyNotIssued as error:
             raise CommandError(f"No key was issued: {error.message} Scopes: {', '.join(known_scopes())}.") from error
         self.stdout.write(token)
+
+
+def _record(action: str, subject: str, detail: dict[str, Any]) -> None:
+    actor = f"command:{getpass.getuser()}"
+    record_act(actor=actor, action=action, subject=subject, reason="from the command line", done=True, detail=detail)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import IntegrityError
 from django.test import Client
 
@@ -55,6 +55,18 @@ def test_a_member_of_staff_gets_a_role(root: Client) -> None:
     assert last is not None
     assert last.detail["changes"]["roles"] == ["teller"]
     assert NEW_PASSWORD not in str(list(AuditEntry.objects.values()))
+
+
+def test_what_a_role_may_since_its_change_is_on_record(root: Client) -> None:
+    viewer = Group.objects.get(name="viewer")
+    wanted = Permission.objects.filter(codename__in=["view_account", "deposit"])
+
+    form = {"name": "viewer", "permissions": [str(p.pk) for p in wanted], "reason": "They take cash now"}
+    assert root.post(f"/admin/auth/group/{viewer.pk}/change/", form).status_code == 302
+
+    entry = AuditEntry.objects.get(action="change_group")
+    assert (entry.subject, entry.reason) == (f"group:{viewer.pk}", "They take cash now")
+    assert entry.detail["changes"]["permissions"] == ["accounts.deposit", "accounts.view_account"]
 
 
 def test_a_change_without_a_reason_is_not_made(root: Client) -> None:
