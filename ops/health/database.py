@@ -21,15 +21,17 @@ POOL_LIMITS = (
     Limit("waiting", "callers wait for a connection", degraded=0),
     Limit("held_too_long", "connections are held too long", degraded=0),
 )
+# Of other roles' sessions this one sees neither what they are nor what they do; PostgreSQL's own processes are for no
+# database or no role.
 ACTIVITY = """
-    SELECT count(*) FILTER (WHERE backend_type = 'client backend'),
-           count(*) FILTER (WHERE backend_type = 'client backend' AND datname = current_database()),
+    SELECT count(*),
+           count(*) FILTER (WHERE datname = current_database()),
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
            coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)
-                    FILTER (WHERE backend_type = 'client backend' AND datname = current_database()
-                              AND pid <> pg_backend_pid())), 0)::float,
+                    FILTER (WHERE datname = current_database() AND pid <> pg_backend_pid())), 0)::float,
            current_setting('server_version')
       FROM pg_stat_activity
+     WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL AND usesysid IS NOT NULL
 """
 STATISTICS = """
     SELECT xact_commit, xact_rollback, deadlocks, active_time / 1000

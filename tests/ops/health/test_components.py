@@ -82,6 +82,18 @@ def test_an_open_append_that_holds_the_feed_back_is_named(operator: Operator, ba
     assert operator.component("feed")["values"]["held_by"] == []
 
 
+def test_sessions_of_other_roles_use_up_the_server_s_connections_too(operator: Operator) -> None:
+    url, seen = os.environ["DATABASE_SUPERUSER_URL"], "SELECT count(*) FROM pg_stat_activity WHERE backend_type = %s"
+    with psycopg.connect(url) as first, psycopg.connect(url):
+        told = operator.component("database")["values"]
+        [clients] = first.execute(seen, ["client backend"]).fetchone() or [0]
+
+    assert told["connections"] == clients, (
+        "neither those of others are left out nor PostgreSQL's own processes counted"
+    )
+    assert told["connection_utilization"] == round(clients / told["max_connections"], 4)
+
+
 def test_the_pool_tells_of_all_connections_in_use(operator: Operator) -> None:
     operator.get("/health/database")
     with all_connections_taken(patience=0.2):
