@@ -86,6 +86,7 @@ class Monitor:
         with session_lock(LOCK) as leads:
             self.told.leads = leads
             self.told.error = ""
+            self._deadlocks_ever = None  # those of the time when this process did not lead are not of now
             while leads and not stop.is_set():
                 self.look()
                 stop.wait(interval)

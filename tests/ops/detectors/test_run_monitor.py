@@ -1,9 +1,12 @@
 """`manage.py run_monitor`: what begins and ends is on record, and what may be ended is, in two steps, and nothing
 else."""
 
+import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
@@ -11,11 +14,12 @@ import pytest
 from django.db import connection
 from django.db.utils import ProgrammingError
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected
 
 from ops import board
 from ops.board import facts
 from ops.conf import get_settings
-from ops.detectors import incidents
+from ops.detectors import contention, incidents
 from ops.detectors.findings import finding
 from ops.detectors.monitor import DATABASE_KINDS, Monitor, last_run
 from ops.models import AuditEntry, Incident, MonitorRun, Resolution
@@ -24,6 +28,7 @@ from tests.bank import Bank
 from tests.configured import configured
 from tests.ops.detectors.conftest import in_hand
 from tests.processes import service, wait_until
+from tests.threads import together
 
 SLOW = "SELECT pg_sleep(20)"
 
@@ -69,6 +74,59 @@ def test_many_deadlocks_are_an_incident_that_ends_when_they_are_past(bank: Bank)
         assert "deadlocks within 5 s" in incident.reason
         wait_until(lambda: not monitor.look())
     assert not open_incidents("deadlocks")
+
+
+class StopAfter:
+    """The order to stop, given after some waits; what happens during each is told."""
+
+    def __init__(self, *during: Callable[[], object]) -> None:
+        self._during = list(during)
+
+    def is_set(self) -> bool:
+        return not self._during
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._during:
+            self._during.pop(0)()
+        return self.is_set()
+
+
+def lose_leadership() -> None:
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as conn:
+        conn.execute("SELECT pg_terminate_backend(%s)", (connection.connection.info.backend_pid,))
+
+
+def nothing() -> None: ...
+
+
+def deadlock() -> None:
+    """Two transactions take two locks in opposite orders."""
+    ever, both_hold_one = contention.deadlocks_ever(), threading.Barrier(2)
+
+    def take(first: int, second: int) -> None:
+        with suppress(DeadlockDetected), psycopg.connect(os.environ["DATABASE_URL"]) as conn:
+            conn.execute("SELECT pg_advisory_xact_lock(%s)", (first,))
+            both_hold_one.wait(10)
+            conn.execute("SELECT pg_advisory_xact_lock(%s)", (second,))
+
+    together([lambda: take(1, 2), lambda: take(2, 1)])
+    wait_until(lambda: contention.deadlocks_ever() == ever + 1)
+
+
+def test_deadlocks_are_counted_while_it_leads_and_those_before_are_not_of_now(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "_facts", dict(facts._facts))  # what it registers ends with it
+
+    def counted() -> int:
+        return board.totals(["database_deadlocks"], 600)["database_deadlocks"]
+
+    before = counted()
+    while_it_leads, while_it_does_not = deadlock, deadlock
+
+    Monitor().run(StopAfter(while_it_leads, lose_leadership, while_it_does_not, nothing))
+
+    assert counted() == before + 1
 
 
 def test_incidents_of_what_was_not_looked_at_do_not_end(bank: Bank) -> None:
