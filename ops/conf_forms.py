@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
@@ -63,8 +63,13 @@ def _is_postgresql(value: SecretStr) -> SecretStr:
 
 
 def _is_redis(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in ("redis", "rediss"):
         raise ValueError("must look like redis://:password@host:port/0")
+    if "db" in parse_qs(parts.query, keep_blank_values=True):  # it would win over the path: see redis_database
+        raise ValueError(
+            "must not have ?db=, since the bank uses several databases: write redis://:password@host:port/0"
+        )
     return value
 
 

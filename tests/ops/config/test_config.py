@@ -108,6 +108,8 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("OPS_ALLOWED_NETWORKS", "10.0.0.0/99", "must be a network"),
         ("LOG_LEVELS", "eventstore=loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LEDGER_PROOF_MAX_AGE_HOURS", "0", "greater than or equal to 1"),
+        ("REDIS_URL", "unix:///run/redis/redis.sock", "must look like redis://"),
+        ("REDIS_URL", "redis://:hidden@localhost:6379?db=3", "must not have ?db="),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(name: str, value: str, expected: str) -> None:
@@ -117,6 +119,7 @@ def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(name: str, 
     sentence = ended.stderr.strip().splitlines()[-1]
     assert f"bankes does not start: {name}" in sentence
     assert expected in sentence
+    assert "hidden" not in ended.stderr
 
 
 def test_the_guide_s_names_for_logging_are_understood() -> None:
