@@ -5,6 +5,7 @@ parsing, and `previous`: the position of the event before it in its shard, 0 for
 """
 
 import json
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,10 @@ from eventstore.errors import EventStoreError
 from eventstore.feed import Ref
 
 Headers = list[tuple[str, str | bytes | None]]
+
+
+_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""An id as PostgreSQL writes it: whatever else looks like one, PostgreSQL might not read."""
 
 
 class Unreadable(EventStoreError):
@@ -93,8 +98,7 @@ def _quoted(name: str) -> str:
     return json.dumps(name)
 
 
-def _id(key: Any) -> str:
-    text = str(key, "ascii")
-    if len(text) != 36:
-        raise ValueError(f"{key!r} is not an id")
-    return text
+def _id(text: Any) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not an id")
+    return str(text, "ascii")

@@ -179,12 +179,16 @@ def test_row_12_a_message_that_is_no_event_is_kept_and_stops_nothing(kafka: Kafk
     good = kafka.messages(count=2)[0]
     key, headers = good.key(), dict(good.headers())
     stranger = {**headers, "position": b"1000000000000"}
+    zeros = "0" * 36
     garbage = [
         {"value": None},
         {"value": b"\xff\xfe", "headers": {}},
         {"key": b"k\0"},
         {"key": None},
+        {"key": zeros, "partition": feed.shard_of_text(zeros, get_settings().shard_count)},
+        {"key": key[::-1]},
         {"headers": {**headers, "position": b"1; DROP TABLE"}},
+        {"headers": {**headers, "position": b"1" + b"0" * 30}},
         {"headers": {**headers, "position": b"-1"}},
         {"partition": (shard + 1) % get_settings().shard_count},
         {"headers": stranger},
