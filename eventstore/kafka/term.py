@@ -8,8 +8,9 @@ from zlib import crc32
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from eventstore.kafka import clients, lease, letters
+from eventstore.kafka import clients, lease
 from eventstore.kafka.lease import Lease
+from eventstore.kafka.letters import Letters
 from eventstore.kafka.messages import Row, message_of
 from eventstore.kafka.reading import Reader
 from ops.conf import get_settings
@@ -31,7 +32,6 @@ STOP_WITHIN = 4.0
 """Seconds that the brokers get to confirm what is in flight when the relay is told to stop."""
 RENEW_EVERY = lease.LEASE_SECONDS / 4
 SHORTEST_PAUSE = 0.01
-LETTERS_EVERY = 1.0
 
 
 class Term:
@@ -51,7 +51,7 @@ class Term:
         self._window: Operation | None = None
         self._batches = 0
         self._renew_at = time.monotonic() + RENEW_EVERY
-        self._letters_at = 0.0
+        self._letters = Letters()
         self._producer: Producer = clients.producer(
             **{"delivery.report.only.error": True, "on_delivery": self._not_delivered, "linger.ms": LINGER_MS}
         )
@@ -65,6 +65,7 @@ class Term:
         self._producer.purge()
         self._producer.flush(1)
         self._end_window(outcome_of(error) if error else "ok")
+        self._letters.close()
 
     def run(self) -> None:
         """Until `stop` is set; what is in flight then is confirmed and noted first.
@@ -76,7 +77,7 @@ class Term:
         longest = get_settings().projection_poll_ms / 1000
         pause = SHORTEST_PAUSE
         while not self._stop.is_set():
-            self._publish_letters()
+            self._letters.publish()
             if self.step():
                 pause = SHORTEST_PAUSE
                 continue
@@ -169,8 +170,3 @@ class Term:
             self._window.end()
             record("kafka", outcome, time.time() - self._window.started)
         self._window, self._batches = None, 0
-
-    def _publish_letters(self) -> None:
-        if time.monotonic() > self._letters_at:
-            letters.publish(self._producer)
-            self._letters_at = time.monotonic() + LETTERS_EVERY

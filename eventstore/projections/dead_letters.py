@@ -23,6 +23,8 @@ from eventstore.projections.checkpoints import Generation
 
 MAX_REDRIVE = 10_000
 """Most events of one stream that one redrive applies; the next one goes on."""
+KEPT_BYTES = 64 * 1024
+"""Most that is kept of the key and of the value of a message that could not be read."""
 
 
 class NotResolvable(EventStoreError):
@@ -124,7 +126,11 @@ def _trace(error: Exception | None) -> str:
 def record_unreadable(
     *, topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, error: Exception
 ) -> None:
-    """Keeps a message that could not be read as an event, once; it blocks nothing."""
+    """Keeps a message that could not be read as an event, once, or its beginning; it blocks nothing."""
+    told, kept = _short(error), [content and content[:KEPT_BYTES] for content in (key, value)]
+    for name, content in (("key", key), ("value", value)):
+        if content and len(content) > KEPT_BYTES:
+            told += f" (its {name} has {len(content)} bytes: the first {KEPT_BYTES} are kept)"
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -133,7 +139,7 @@ def record_unreadable(
             VALUES ('unreadable', '', 0, %s, %s, 1, clock_timestamp(), %s, %s, %s, %s, %s)
                 ON CONFLICT DO NOTHING
             """,
-            (_short(error), _trace(error), topic, partition, offset, key, value),
+            (told, _trace(error), topic, partition, offset, *kept),
         )
 
 

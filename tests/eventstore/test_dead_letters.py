@@ -152,6 +152,16 @@ def test_a_message_that_cannot_be_read_is_kept_once(db: None) -> None:
     assert (letter.state, bytes(letter.message_value), letter.error) == ("unreadable", b"\xff", "ValueError: no JSON")
 
 
+def test_of_a_large_message_that_cannot_be_read_the_beginning_is_kept(db: None) -> None:
+    dead_letters.record_unreadable(
+        topic="t", partition=1, offset=7, key=None, value=b"x" * 3_000_000, error=ValueError("no JSON")
+    )
+    letter = DeadLetter.objects.get()
+    assert bytes(letter.message_value) == b"x" * dead_letters.KEPT_BYTES
+    assert "no JSON" in letter.error
+    assert "3000000 bytes" in letter.error
+
+
 def test_the_command_lists_shows_retries_and_discards(
     bank: Bank, fragile: dict[str, bool], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from base64 import b64decode
 
 import orjson
 import psycopg
@@ -15,7 +16,9 @@ from eventstore.events import Context, NewEvent, new_id
 from eventstore.kafka import clients, lease
 from eventstore.kafka.relay import Relay
 from eventstore.kafka.term import Term
-from eventstore.models import Event
+from eventstore.models import DeadLetter, Event
+from eventstore.projections import dead_letters
+from eventstore.projections.checkpoints import Generation
 from eventstore.store import append
 from ops.conf import get_settings
 from tests.bank import Bank
@@ -183,3 +186,28 @@ def test_an_event_too_large_for_a_message_does_not_stop_the_relay(
         thread.join(20)
 
     assert {message.key().decode() for message in kafka.messages(count=3, within=3)} == {str(account)}  # type: ignore[union-attr]
+
+
+def test_dead_letters_however_many_and_large_are_published_and_hold_up_no_event(kafka: Kafka, bank: Bank) -> None:
+    stream, unreadable = new_id(), 120
+    big = NewEvent(stream, "Noted", {"text": "x" * clients.MESSAGE_BYTES})
+    append("note", [big], expected={stream: 0}, context=Context(actor="system:test", source="test"))
+    for offset in range(unreadable):
+        dead_letters.record_unreadable(
+            topic="t", partition=0, offset=offset, key=None, value=b"x" * 300_000, error=ValueError("no event")
+        )
+    with connection.cursor() as cursor:
+        (event,), _ = feed.read(after=0, upto=feed.mark(), limit=1)
+        dead_letters.bury(cursor, Generation("transactions", 1), event, ValueError("too much"), 3)
+
+    relay = kafka.relay()
+    bank.open("5.00")
+    wait_for(is_relayed)
+    wait_for(lambda: not DeadLetter.objects.filter(published_at=None).exists())
+    assert relay.stop() == 0
+
+    copies = kafka.messages(get_settings().kafka_dead_letter_topic, count=unreadable + 2, within=5)
+    bodies = [orjson.loads(copy.value() or b"") for copy in copies]
+    assert sorted(body["id"] for body in bodies) == sorted(DeadLetter.objects.values_list("id", flat=True))
+    assert [body["position"] for body in bodies if "event_data" not in body] == [event.position]
+    assert sum(b64decode(body["message_value"]).startswith(b"xxx") for body in bodies if body["topic"]) == unreadable
