@@ -69,36 +69,44 @@ def positions_of(refs: Sequence[Ref]) -> str:
 
 def streams_of(refs: Sequence[Ref]) -> str:
     """Likewise, as uuid[]."""
-    return "{" + ",".join([ref.aggregate_id for ref in refs]) + "}"
+    return _ids([ref.aggregate_id for ref in refs])
 
 
-def types_of(refs: Sequence[Ref]) -> Types:
-    """What kinds of events the refs stand for. (Each is looked up by its position: a plan may else read all there
-    are.)"""
+def _ids(texts: Sequence[str]) -> str:
+    return "{" + ",".join(texts) + "}"
+
+
+def types_of(refs: Sequence[Ref], event_ids: Sequence[str] = ()) -> Types:
+    """What kinds of events the refs stand for; `event_ids`: theirs, where those shall fit too. (Each is looked up by
+    its position: a plan may else read all there are.)"""
     positions = positions_of(refs)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT DISTINCT event_type, schema_version
-              FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (position, aggregate_id)
-              LEFT JOIN {REFERRED} USING (position, aggregate_id)
+              FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS wanted (position, aggregate_id, event_id)
+              LEFT JOIN {REFERRED}
+                ON referred.position = wanted.position AND referred.aggregate_id = wanted.aggregate_id
+               AND referred.event_id = coalesce(wanted.event_id, referred.event_id)
             """,
-            (positions, streams_of(refs), positions),
+            (positions, streams_of(refs), _ids(event_ids), positions),
         )
         return frozenset(cursor.fetchall())
 
 
-def strangers(refs: Sequence[Ref]) -> set[int]:
-    """Which of the refs fit no event in the books, by their places in the sequence, from 0."""
+def strangers(refs: Sequence[Ref], event_ids: Sequence[str]) -> set[int]:
+    """Which of the refs and ids fit no event in the books, by their places in the sequence, from 0."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT place - 1
-              FROM unnest(%s::bigint[], %s::uuid[]) WITH ORDINALITY AS wanted (position, aggregate_id, place)
+              FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) WITH ORDINALITY
+                AS wanted (position, aggregate_id, event_id, place)
              WHERE NOT EXISTS (SELECT FROM events e
-                                WHERE e.position = wanted.position AND e.aggregate_id = wanted.aggregate_id)
+                                WHERE e.position = wanted.position AND e.aggregate_id = wanted.aggregate_id
+                                  AND e.event_id = wanted.event_id)
             """,
-            (positions_of(refs), streams_of(refs)),
+            (positions_of(refs), streams_of(refs), _ids(event_ids)),
         )
         return {place for (place,) in cursor.fetchall()}
 

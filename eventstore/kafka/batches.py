@@ -23,29 +23,29 @@ class Batch:
 
 
 def batches(received: Iterable[Received], types: Types) -> Iterator[Batch]:
-    """One batch, as a rule; a new one begins where a shard has a hole, which the read model then fills. An event that
-    came twice is left out the second time.
+    """One batch, as a rule; a new one begins where a shard has a hole, which the read model then fills, or where a
+    message does not connect to the one before it. An event that came twice is left out the second time.
 
     `types`: those of all events received. (One loop and few objects: this runs for every event.)
     """
     refs: list[Ref] = []
-    after: dict[int, int] = {}
+    first: dict[int, tuple[int, int]] = {}
     reached: dict[int, int] = {}
-    for ref, previous in received:
+    for ref, previous, _ in received:
         position, _, shard = ref
         known = reached.get(shard)
-        if known is not None and previous > known:
-            yield Batch(types, refs, _spans(after, reached))
-            refs, after, reached, known = [], {}, {}, None
-        if known is None:
-            after[shard] = previous
-        elif position <= known:
+        if known is not None and position <= known:
             continue
+        if known is not None and previous != known:
+            yield Batch(types, refs, _spans(first, reached))
+            refs, first, reached, known = [], {}, {}, None
+        if known is None:
+            first[shard] = previous, position
         reached[shard] = position
         refs.append(ref)
     if refs:
-        yield Batch(types, refs, _spans(after, reached))
+        yield Batch(types, refs, _spans(first, reached))
 
 
-def _spans(after: dict[int, int], reached: dict[int, int]) -> dict[int, Span]:
-    return {shard: Span(after[shard], position) for shard, position in reached.items()}
+def _spans(first: dict[int, tuple[int, int]], reached: dict[int, int]) -> dict[int, Span]:
+    return {shard: Span(first[shard][0], position, first[shard][1]) for shard, position in reached.items()}

@@ -157,8 +157,9 @@ class Member:
                 readable.append(message)
         types, strangers = _patiently(lambda: self._look_up(received), self._stop) if received else (frozenset(), ())
         for place in sorted(strangers):
-            position = received[place][0].position
-            refused.append((readable[place], Unreadable(f"position {position} is not in the books")))
+            ref, _, event_id = received[place]
+            why = Unreadable(f"event {event_id} at position {ref.position} is not in the books")
+            refused.append((readable[place], why))
         if strangers:
             received = [item for place, item in enumerate(received) if place not in strangers]
         for message, why in refused:
@@ -167,12 +168,13 @@ class Member:
 
     def _look_up(self, received: list[Received]) -> tuple[Types, set[int]]:
         """Their types, and the places of those that are not in the books, or may not be read yet."""
-        refs = [ref for ref, _ in received]
+        refs = [ref for ref, _, _ in received]
+        event_ids = [event_id for _, _, event_id in received]
         last = max(refs).position
         if last > self._known_mark:
             self._known_mark = feed.mark()
-        types = feed.types_of(refs)
-        missing = feed.strangers(refs) if (None, None) in types else set()
+        types = feed.types_of(refs, event_ids)
+        missing = feed.strangers(refs, event_ids) if (None, None) in types else set()
         if last > self._known_mark:
             missing |= {place for place, ref in enumerate(refs) if ref.position > self._known_mark}
         return types - {(None, None)}, missing

@@ -79,14 +79,14 @@ class Follower:
             self._write(batch.page, batch.spans)
         except Gap as gap:
             log.info("projection_fills_gap", projection=self.projection.name, reason=str(gap))
-            self._fill(self._behind(owned, batch), max(span.after for span in batch.spans.values()), deadline)
+            self._fill(self._behind(owned, batch), max(span.first for span in batch.spans.values()) - 1, deadline)
             self._write(batch.page, batch.spans)
 
     def _behind(self, owned: Collection[int], batch: Batch) -> set[int]:
         """The shards with a hole before the batch, and all others of ours that lack something too."""
         relay, positions = lease.state(self._topic), self.positions()
         wanted = {shard: relay.shard_positions[shard] for shard in owned} if relay else {}
-        wanted |= {shard: span.after for shard, span in batch.spans.items()}
+        wanted |= {shard: span.first - 1 for shard, span in batch.spans.items()}
         return {shard for shard, position in wanted.items() if positions.get(shard, 0) < position}
 
     def _settle(self, owned: Collection[int], quiet: bool, deadline: float) -> None:

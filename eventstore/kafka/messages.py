@@ -42,8 +42,8 @@ Outgoing = tuple[str, str, Headers]
 """A message but for its partition: key, value, headers."""
 
 
-Received = tuple[Ref, int]
-"""An event that came by Kafka, and the position before it in its shard."""
+Received = tuple[Ref, int, str]
+"""An event that came by Kafka, the position before it in its shard, and the event's id."""
 
 
 def message_of(row: Row, previous: str) -> Outgoing:
@@ -81,6 +81,7 @@ def read_message(message: Message, shards: int) -> Received:
         raise Unreadable("the message is empty")
     try:
         aggregate_id, headers = _id(message.key()), dict(message.headers() or ())
+        event_id = _id(headers["event_id"])
         position, previous = int(headers["position"]), int(headers["previous"])  # type: ignore[arg-type]
         shard = feed.shard_of_text(aggregate_id, shards)
     except Exception as error:
@@ -89,7 +90,7 @@ def read_message(message: Message, shards: int) -> Received:
         raise Unreadable(f"stream {aggregate_id} belongs to partition {shard}")
     if not 0 <= previous < position < 2**63:
         raise Unreadable(f"position {position} cannot come after {previous}")
-    return Ref(position, aggregate_id, shard), previous
+    return Ref(position, aggregate_id, shard), previous, event_id
 
 
 @lru_cache(1000)

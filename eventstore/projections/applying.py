@@ -33,6 +33,8 @@ ATTEMPTS = 3
 """Tries of one event before it becomes a dead letter."""
 FIRST_PAUSE = 0.02
 """Seconds before the second try; doubled for each further one, with jitter."""
+LOOKED_THROUGH = 10_000
+"""Most positions that are looked through for an event that a message says is not there."""
 MAX_FAILURES_PER_BATCH = 20
 """More failing streams in one batch than this are no poison: the projection itself is broken, and stops."""
 
@@ -58,10 +60,15 @@ class Gap(EventStoreError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A batch's claim for one shard: it holds all of the shard's events with positions in (after, reached]."""
+    """A batch's claim for one shard: it holds all of the shard's events with positions in (after, reached].
+
+    `first`: the first of them, where only a message says that none lies between `after` and it: that is believed
+    when `after` is where the checkpoint stands, and else compared with the books. 0 where the books said so.
+    """
 
     after: int
     reached: int
+    first: int = 0
 
 
 def whole_feed(after: int, reached: int, shards: int) -> dict[int, Span]:
@@ -74,7 +81,7 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
     batch has reached; returns how many events were new.
 
     Raises:
-        Gap: a shard's checkpoint lies before the batch; read from there.
+        Gap: a shard's checkpoint lies before the batch, or it is not certain that it does not; read from there.
         Paused: a person has paused the projection; nothing was applied.
         UnknownEventType: the projection does not know a type; nothing was applied.
         ProjectionBroken: too much failed at once; nothing was applied.
@@ -94,12 +101,31 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
         for shard, span in spans.items():
             if positions[shard] < span.after:
                 raise Gap(projection.name, shard, positions[shard], span.after)
+        _compare_with_books(projection, positions, spans)
         fresh = [ref for ref in page.refs if ref.position > positions[ref.shard]]
         step("applying")
         apply_fresh(projection, generation, page, fresh, cursor)
         step("moving checkpoints")
         checkpoints.move(cursor, generation, {shard: span.reached for shard, span in spans.items()})
     return len(fresh)
+
+
+def _compare_with_books(projection: Projection[Any], positions: Mapping[int, int], spans: Mapping[int, Span]) -> None:
+    """Whether nothing lies between checkpoints and the first events of shards that do not connect: as a rule since a
+    checkpoint has moved on without an event; else the message was not the relay's, or told of other books.
+
+    Raises:
+        Gap: there is something, or it is too far to look.
+    """
+    unsure = {shard: span.first for shard, span in spans.items() if span.after < positions[shard] < span.first - 1}
+    if not unsure:
+        return
+    after, upto = min(positions[shard] for shard in unsure), max(unsure.values()) - 1
+    refs, reached = feed.read_refs(after=after, upto=upto, limit=LOOKED_THROUGH, shards=get_settings().shard_count)
+    between = {ref.shard for ref in refs if positions[ref.shard] < ref.position < unsure.get(ref.shard, 0)}
+    for shard, first in unsure.items():
+        if shard in between or reached < first - 1:
+            raise Gap(projection.name, shard, positions[shard], first - 1)
 
 
 def _in_hand(projection: Projection[Any], page: Page) -> AbstractContextManager[Operation]:

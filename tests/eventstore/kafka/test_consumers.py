@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -192,6 +193,7 @@ def test_row_12_a_message_that_is_no_event_is_kept_and_stops_nothing(kafka: Kafk
         {"headers": {**headers, "position": b"-1"}},
         {"partition": (shard + 1) % get_settings().shard_count},
         {"headers": stranger},
+        {"headers": {**headers, "event_id": str(new_id()).encode()}},
         {"key": str(_another_of(shard)).encode()},
     ]
     whole = {"key": key, "value": good.value(), "headers": headers, "partition": shard}
@@ -218,7 +220,7 @@ def _another_of(shard: int) -> UUID:
 
 
 def test_a_forged_value_changes_no_account(kafka: Kafka, bank: Bank) -> None:
-    """Whoever can write to the topic can repeat events, and nothing else: rows come from the books."""
+    """Whoever can write to the topic can repeat events, and make none: rows come from the books."""
     account = bank.open("10.00")
     shard = feed.shard_of(account, get_settings().shard_count)
     shift(kafka.relay())
@@ -233,6 +235,34 @@ def test_a_forged_value_changes_no_account(kafka: Kafka, bank: Bank) -> None:
         wait_for(is_applied)
     assert list(Transaction.objects.values_list("account_id", "amount")) == [(account, 1000)]
     call_command("verify_ledger")
+
+
+@pytest.mark.parametrize("genuine", [0, 1])
+def test_a_message_that_denies_the_events_before_it_hides_none(kafka: Kafka, bank: Bank, genuine: int) -> None:
+    account = bank.open("10.00")
+    catch_up(projections.registered())
+    for _ in range(3):
+        bank.deposit(account, "1.00")
+    events = list(Event.objects.order_by("position"))
+    kafka.make_topics()
+    honest = [message_of(event, previous=before.position) for before, event in pairwise(events)]
+    kafka.send(*honest[-3 : -3 + genuine], message_of(events[-1], previous=0))
+
+    with member():
+        wait_for(lambda: sum(_committed().values()) == genuine + 1)
+        wait_for(is_applied)
+    assert letters() == []
+    call_command("verify_ledger")
+
+
+def message_of(event: Event, previous: int) -> dict[str, Any]:
+    headers = {"event_id": event.event_id, "position": event.position, "previous": previous}
+    return {
+        "key": str(event.aggregate_id),
+        "value": b"{}",
+        "headers": {name: str(value) for name, value in headers.items()},
+        "partition": feed.shard_of(event.aggregate_id, get_settings().shard_count),
+    }
 
 
 def test_what_was_removed_from_the_topic_is_taken_from_the_feed(kafka: Kafka, bank: Bank) -> None:
