@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Min
+
 from eventstore import projections
 from eventstore.errors import EventStoreError
 from eventstore.models import DeadLetter, Stream
@@ -20,6 +22,8 @@ PAGE = 500
 REPEAT = "What was finished stays. Start it anew: it can be repeated safely."
 LINES = 200
 """Lines on single streams in a report; the rest is in its sums."""
+MOST_STREAMS = 10_000
+"""Most streams that one job retries: those that have waited longest."""
 
 
 def register() -> None:
@@ -100,14 +104,15 @@ def _inside(progress: Progress) -> Callable[[int, int], None]:
 
 def _retry(order: Order, progress: Progress) -> Sequence[str]:
     """Each stream of each read model once: a retry takes all that waits of it."""
-    waiting = DeadLetter.objects.filter(state="failed")
+    waiting = DeadLetter.objects.filter(state__in=("failed", "parked"))
     if order.input["letters"] != EVERYTHING:
-        waiting = DeadLetter.objects.filter(pk__in=order.input["letters"], state__in=("failed", "parked"))
-    streams = {(w.projection, w.aggregate_id): w.pk for w in waiting.order_by("-id").defer("traceback")[:10_000]}
+        waiting = waiting.filter(pk__in=order.input["letters"])
+    by_stream = waiting.values_list("projection", "aggregate_id").annotate(letter=Min("pk"))
+    streams = list(by_stream.order_by("letter")[:MOST_STREAMS])
     progress.step("Retrying")
     lines: list[str] = []
     applied = left = 0
-    for number, ((name, aggregate_id), letter_id) in enumerate(sorted(streams.items(), key=lambda item: item[1])):
+    for number, (name, aggregate_id, letter_id) in enumerate(streams):
         progress.advance(number, len(streams))
         try:
             done = dead_letters.retry(letter_id, by=order.actor)

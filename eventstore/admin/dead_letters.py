@@ -169,7 +169,7 @@ class RetryLetters(ByJob):
         waiting = DeadLetter.objects.filter(state__in=("failed", "parked"))
         if self.chosen != ALL:
             waiting = waiting.filter(pk__in=self.chosen)
-        streams = waiting.values_list("projection", "aggregate_id").distinct()
+        streams = waiting.order_by("projection", "aggregate_id").values_list("projection", "aggregate_id").distinct()
         lines = [
             f"{name}: what waits of stream {aggregate_id} is tried again" for name, aggregate_id in streams[:100]
         ]

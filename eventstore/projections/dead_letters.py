@@ -155,7 +155,10 @@ def retry(letter_id: int, *, by: str) -> Redrive:
     Raises:
         NotResolvable: the letter blocks nothing, or its projection is not known to this code.
     """
-    name, generation, aggregate_id = _blocking(letter_id)
+    return _redrive(*_blocking(letter_id), by)
+
+
+def _redrive(name: str, generation: int, aggregate_id: UUID, by: str) -> Redrive:
     projection = _projection(name)
     shards = feed.require_shard_count()
     applied, error = 0, ""
@@ -175,11 +178,7 @@ def _apply_first(
 ) -> str | None:
     """Applies the first event that waits: "" when it was, its error when it was not, None when none waits."""
     with transaction.atomic(), connection.cursor() as cursor:
-        checkpoints.share(cursor, projection.name)
-        current = checkpoints.active(cursor, projection.name)
-        if current.number != generation:
-            raise NotResolvable("the read model was rebuilt meanwhile: look at its new dead letters")
-        checkpoints.lock(cursor, current, {feed.shard_of(aggregate_id, shards)})
+        _lock(cursor, projection.name, generation, aggregate_id, shards)
         cursor.execute(
             "SELECT id, position FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
             " AND state IN ('failed', 'parked') ORDER BY position LIMIT 1 FOR UPDATE",
@@ -203,6 +202,15 @@ def _apply_first(
     return ""
 
 
+def _lock(cursor: Any, name: str, generation: int, aggregate_id: UUID, shards: int) -> None:
+    """Until the end of the transaction, nothing of the stream is applied or parked by anybody else."""
+    checkpoints.share(cursor, name)
+    current = checkpoints.active(cursor, name)
+    if current.number != generation:
+        raise NotResolvable("the read model was rebuilt meanwhile: look at its new dead letters")
+    checkpoints.lock(cursor, current, {feed.shard_of(aggregate_id, shards)})
+
+
 def _note_failure(cursor: Any, letter_id: int, error: Exception) -> str:
     cursor.execute(
         "UPDATE dead_letters SET state = 'failed', attempts = attempts + 1, error = %s, traceback = %s,"
@@ -223,30 +231,20 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
         raise NotResolvable("a discard needs a reason")
     if asked_by == by:
         raise NotResolvable(f"{by} asked for this discard: a second person has to approve it")
+    name, generation, aggregate_id = _blocking(letter_id)
+    shards = feed.require_shard_count()
     with transaction.atomic(), connection.cursor() as cursor:
+        _lock(cursor, name, generation, aggregate_id, shards)
         cursor.execute(
             "UPDATE dead_letters SET state = 'discarded', resolved_at = clock_timestamp(), resolved_by = %s,"
-            " discard_requested_by = %s, reason = %s WHERE id = %s AND state = 'failed'"
-            " RETURNING projection, generation, aggregate_id",
+            " discard_requested_by = %s, reason = %s WHERE id = %s AND state = 'failed'",
             (by, asked_by, reason.strip(), letter_id),
         )
-        row = cursor.fetchone()
-    if row is None:
-        raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
-    name, generation, aggregate_id = row
+        if not cursor.rowcount:
+            raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
     if not _count_left(name, generation, aggregate_id):
         return Redrive(0, 0, "")
-    return retry(_first_waiting(name, generation, aggregate_id), by=by)
-
-
-def _first_waiting(name: str, generation: int, aggregate_id: UUID) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
-            " AND state IN ('failed', 'parked') ORDER BY position LIMIT 1",
-            (name, generation, aggregate_id),
-        )
-        return int(cursor.fetchone()[0])
+    return _redrive(name, generation, aggregate_id, by)
 
 
 def _blocking(letter_id: int) -> tuple[str, int, UUID]:

@@ -1,5 +1,8 @@
 """A poison event parks its own stream only; redrive restores the order; nothing is lost."""
 
+import threading
+import time
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +17,7 @@ from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable
 from eventstore.projections.runner import catch_up
 from tests.bank import Bank
+from tests.threads import together
 
 POISON = "poison"
 
@@ -127,6 +131,34 @@ def test_a_discard_takes_a_reason_and_two_persons_and_releases_what_was_parked(b
         "staff:bob",
         "test data of a partner",
     )
+
+
+@pytest.mark.usefixtures("fragile")
+def test_an_event_that_is_parked_during_a_discard_is_applied_by_it(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = bank.open("1.00")
+    bank.deposit(account, "6.66")
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    bank.deposit(account, "5.00")
+    parked, park = threading.Barrier(2, timeout=30), dead_letters.park
+
+    def park_slowly(*args: Any) -> None:
+        park(*args)
+        parked.wait()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(dead_letters, "park", park_slowly)
+
+    def discard() -> None:
+        parked.wait()
+        dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data of a partner")
+
+    together([lambda: catch_up([Transactions()]), discard])
+
+    assert amounts(account) == [100, 500]
+    assert not DeadLetter.objects.filter(state__in=("failed", "parked")).exists()
 
 
 def test_a_rebuild_supersedes_the_letters_of_the_tables_that_it_replaced(

@@ -6,6 +6,7 @@ from accounts.models import Transaction
 from accounts.projections.transactions import Transactions
 from eventstore.events import StoredEvent
 from eventstore.models import DeadLetter
+from eventstore.projections import dead_letters
 from eventstore.projections.runner import catch_up
 from ops.models import AuditEntry
 from tests.bank import Bank
@@ -109,6 +110,21 @@ def test_selected_letters_or_all_are_retried_by_a_job(mended: dict[str, bool], w
 
     assert (job.state, job.report[0]) == ("done", "1 streams: 2 events were applied, 0 still wait.")
     assert (failed().state, failed().resolved_by) == ("applied", "staff:operator")
+
+
+def test_a_stream_of_which_only_parked_events_are_left_is_retried_with_all(
+    mended: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mended["on"] = True
+    with monkeypatch.context() as patch:
+        patch.setattr(dead_letters, "MAX_REDRIVE", 1)
+        assert dead_letters.retry(failed().id, by="staff:alice").left == 1
+    operator, url = signed_in(make_staff("operator")), f"{BASE}retry/?on=all"
+
+    job = worked(confirm(operator, url, preview(operator, url)[1]))
+
+    assert job.report[0] == "1 streams: 1 events were applied, 0 still wait."
+    assert Transaction.objects.count() == 3
 
 
 @pytest.mark.usefixtures("mended")
