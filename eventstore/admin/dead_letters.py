@@ -37,7 +37,8 @@ class LetterFilters(Filters):
 
 
 def state_badge(letter: DeadLetter) -> object:
-    return badge(letter.state.capitalize(), TONES.get(letter.state, "plain"))
+    acknowledged = letter.state == "unreadable" and letter.resolved_at
+    return badge(letter.state.capitalize(), "plain" if acknowledged else TONES.get(letter.state, "plain"))
 
 
 @admin.register(DeadLetter)
@@ -68,6 +69,9 @@ class DeadLetterAdmin(ManagedAdmin):
         return [
             path("<int:letter_id>/retry/", view(self.retry_view), name="eventstore_deadletter_retry"),
             path("<int:letter_id>/discard/", view(self.discard_view), name="eventstore_deadletter_discard"),
+            path(
+                "<int:letter_id>/acknowledge/", view(self.acknowledge_view), name="eventstore_deadletter_acknowledge"
+            ),
             path("retry/", view(self.retry_several_view), name="eventstore_deadletter_retry_several"),
         ]
 
@@ -75,6 +79,8 @@ class DeadLetterAdmin(ManagedAdmin):
         offered = [("Retry", "retry")] if obj.state in ("failed", "parked") else []
         if obj.state == "failed":
             offered.append(("Ask to discard", "discard"))
+        if obj.state == "unreadable" and not obj.resolved_at:
+            offered.append(("Acknowledge", "acknowledge"))
         tools = [
             {"label": label, "url": reverse(f"admin:eventstore_deadletter_{name}", args=[obj.pk])}
             for label, name in offered
@@ -98,7 +104,9 @@ class DeadLetterAdmin(ManagedAdmin):
         if obj.resolved_at:
             fields += [("Resolved (UTC)", when(obj.resolved_at)), ("Resolved by", obj.resolved_by)]
         if obj.discard_requested_by:
-            fields += [("Discard asked for by", obj.discard_requested_by), ("Because", obj.reason)]
+            fields.append(("Discard asked for by", obj.discard_requested_by))
+        if obj.reason:
+            fields.append(("Because", obj.reason))
         if obj.position is not None:
             fields.append(("Event", link(page_of("eventstore.event", obj.position), f"position {obj.position}")))
         if obj.topic:
@@ -130,6 +138,24 @@ class DeadLetterAdmin(ManagedAdmin):
 
     def discard_view(self, request: HttpRequest, letter_id: int) -> HttpResponse:
         return run(self, request, DiscardLetter(letter_id), back=page_of("eventstore.deadletter", letter_id))
+
+    def acknowledge_view(self, request: HttpRequest, letter_id: int) -> HttpResponse:
+        def do(reason: str) -> str:
+            try:
+                dead_letters.acknowledge(letter_id, by=staff_actor(request.user), reason=reason)
+            except NotResolvable as error:
+                raise NotDone(f"Nothing was done: {error}.") from error
+            return "It is acknowledged, and stays on record."
+
+        return self.act(
+            request,
+            self._found(request, letter_id),
+            action="acknowledge_dead_letter",
+            button="Acknowledge",
+            about="The message stays on record and waits for nobody. No read model lacks anything by it: what it may "
+            "have hidden was taken from the feed.",
+            do=do,
+        )
 
     def retry_several_view(self, request: HttpRequest) -> HttpResponse:
         back = reverse("admin:eventstore_deadletter_changelist")

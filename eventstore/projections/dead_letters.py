@@ -2,7 +2,7 @@
 
 States: `failed` blocks its stream; `parked` waits behind it; `applied` and `discarded` are resolved; `superseded`
 belongs to a generation that was replaced; `unreadable` is a message that was no event (its event is taken from the
-feed instead).
+feed instead), which waits until somebody has acknowledged it.
 """
 
 import traceback
@@ -28,7 +28,7 @@ KEPT_BYTES = 64 * 1024
 
 
 class NotResolvable(EventStoreError):
-    """The letter cannot be retried or discarded like this; the message says why and what to do."""
+    """The letter cannot be retried, discarded or acknowledged like this; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +245,24 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
     if not _count_left(name, generation, aggregate_id):
         return Redrive(0, 0, "")
     return _redrive(name, generation, aggregate_id, by)
+
+
+def acknowledge(letter_id: int, *, by: str, reason: str) -> None:
+    """Notes that somebody has looked into a message that could not be read: it stays on record, and waits for nobody.
+
+    Raises:
+        NotResolvable: no reason, or the letter is no such message, or acknowledged already.
+    """
+    if not reason.strip():
+        raise NotResolvable("an acknowledgement needs a reason")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE dead_letters SET resolved_at = clock_timestamp(), resolved_by = %s, reason = %s"
+            " WHERE id = %s AND state = 'unreadable' AND resolved_at IS NULL",
+            (by, reason.strip(), letter_id),
+        )
+        if not cursor.rowcount:
+            raise NotResolvable(f"dead letter {letter_id} is no unreadable message that waits for somebody")
 
 
 def _blocking(letter_id: int) -> tuple[str, int, UUID]:

@@ -16,6 +16,7 @@ from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable
 from eventstore.projections.runner import catch_up
+from ops.models import AuditEntry
 from tests.bank import Bank
 from tests.threads import together
 
@@ -238,3 +239,22 @@ def test_the_command_discards_when_a_second_person_confirms(bank: Bank, capsys: 
         "command:bob",
     )
     assert amounts(sick) == [100, 200, 10, 10, 10]
+
+
+def test_the_command_acknowledges_an_unreadable_message(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    dead_letters.record_unreadable(
+        topic="t", partition=1, offset=7, key=b"k", value=b"\xff", error=ValueError("no JSON")
+    )
+    number = str(DeadLetter.objects.get().id)
+    with pytest.raises(CommandError, match="needs a reason"):
+        call_command("dead_letters", "acknowledge", number, "--by", "alice", "--reason", " ")
+    call_command("dead_letters", "acknowledge", number, "--by", "alice", "--reason", "a test")
+    with pytest.raises(CommandError, match="waits for somebody"):
+        call_command("dead_letters", "acknowledge", number, "--by", "bob", "--reason", "again")
+
+    capsys.readouterr()
+    call_command("dead_letters", "list")
+    assert "There are no dead letters." in capsys.readouterr().out
+    letter = DeadLetter.objects.get()
+    assert (letter.state, letter.resolved_by, letter.reason) == ("unreadable", "command:alice", "a test")
+    assert AuditEntry.objects.get(action="acknowledge_dead_letter").actor == "command:alice"

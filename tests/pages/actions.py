@@ -131,6 +131,8 @@ def dead_letters() -> Iterator[Action]:
     yield _action("retry", "eventstore_deadletter_retry", model, manage, things.letter("retry"), retried)
     route, make = "eventstore_deadletter_discard", things.letter("discard")
     yield _action("discard", route, model, DiscardLetter.permission, make, ASKED, way=Way.DIALOG)
+    route, then = "eventstore_deadletter_acknowledge", "It is acknowledged, and stays on record."
+    yield _action("acknowledge", route, model, manage, things.unreadable, then)
     route, permission = "eventstore_deadletter_retry_several", RetryLetters.permission
     yield _action("retry what is selected", route, model, permission, things.letters, WAITS, way=Way.DIALOG)
 

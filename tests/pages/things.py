@@ -164,6 +164,15 @@ def letter(what: str) -> Maker:
     return make
 
 
+def unreadable(stage: Stage) -> Offer:
+    place = secrets.randbits(60)
+    dead_letters.record_unreadable(
+        topic="events", partition=0, offset=place, key=None, value=b"?", error=ValueError("no event")
+    )
+    found = DeadLetter.objects.get(kafka_offset=place)
+    return Offer(page_of("eventstore.deadletter", found.pk), url("eventstore_deadletter_acknowledge", found.pk))
+
+
 def letters(stage: Stage) -> Offer:
     _, found = poisoned(stage.bank)
     several = url("eventstore_deadletter_retry_several")

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import transaction
 
 from eventstore.approvals import Discard
 from eventstore.models import DeadLetter
@@ -14,6 +15,7 @@ from ops.approvals.deciding import NotDecided, approve
 from ops.approvals.models import Approval
 from ops.approvals.persons import Person
 from ops.approvals.registry import CannotDo
+from ops.audit.record import record_act
 from ops.management.working import WorkingCommand
 
 MAX_LISTED = 200
@@ -21,8 +23,8 @@ MAX_LISTED = 200
 
 class Command(WorkingCommand):
     help = (
-        "Shows and resolves events that a read model could not take. A discard is asked for by one person (--reason) "
-        "and confirmed by another (--confirm)."
+        "Shows and resolves events that a read model could not take, and messages that were none. A discard is asked "
+        "for by one person (--reason) and confirmed by another (--confirm)."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -38,6 +40,10 @@ class Command(WorkingCommand):
         discard.add_argument("--by", required=True, help="who asks for it, or confirms it")
         discard.add_argument("--reason", default="", help="why: this asks for it")
         discard.add_argument("--confirm", action="store_true", help="as the second person: this does it")
+        acknowledge = actions.add_parser("acknowledge", help="an unreadable message waits for nobody any more")
+        acknowledge.add_argument("id", type=int)
+        acknowledge.add_argument("--by", required=True, help="who has looked into it")
+        acknowledge.add_argument("--reason", required=True, help="what it was")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -48,7 +54,8 @@ class Command(WorkingCommand):
     def _list(self, options: dict[str, Any]) -> None:
         letters = DeadLetter.objects.order_by("-id")
         if not options["all"]:
-            letters = DeadLetter.objects.filter(state__in=("failed", "parked", "unreadable")).order_by("id")
+            waiting = DeadLetter.objects.filter(state__in=("failed", "parked", "unreadable"), resolved_at=None)
+            letters = waiting.order_by("id")
         for letter in letters[:MAX_LISTED]:
             self.stdout.write(
                 f"{letter.id:>8} {letter.state:<10} {letter.projection:<16} {letter.event_type:<20} "
@@ -83,6 +90,20 @@ class Command(WorkingCommand):
         except CannotDo as error:
             raise CommandError(str(error)) from error
         self.stdout.write("Asked for. Another person confirms it with --confirm, or approves it in the admin.")
+
+    def _acknowledge(self, options: dict[str, Any]) -> None:
+        letter_id, by, reason = options["id"], f"command:{options['by']}", options["reason"]
+        with transaction.atomic():
+            dead_letters.acknowledge(letter_id, by=by, reason=reason)
+            record_act(
+                actor=by,
+                action="acknowledge_dead_letter",
+                subject=f"deadletter:{letter_id}",
+                reason=reason,
+                done=True,
+                detail={},
+            )
+        self.stdout.write("It is acknowledged, and stays on record.")
 
     def _confirm(self, subject: str, person: Person, reason: str) -> None:
         waiting = Approval.objects.filter(action=Discard.name, subject=subject, state=Approval.State.PENDING).first()

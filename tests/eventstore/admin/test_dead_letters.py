@@ -4,6 +4,7 @@ import pytest
 
 from accounts.models import Transaction
 from accounts.projections.transactions import Transactions
+from eventstore import following
 from eventstore.events import StoredEvent
 from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
@@ -127,9 +128,45 @@ def test_a_stream_of_which_only_parked_events_are_left_is_retried_with_all(
     assert Transaction.objects.count() == 3
 
 
+def unreadable() -> DeadLetter:
+    dead_letters.record_unreadable(
+        topic="events", partition=0, offset=7, key=None, value=b"?", error=ValueError("no event")
+    )
+    return DeadLetter.objects.get(state="unreadable")
+
+
+def test_an_unreadable_message_waits_until_an_operator_has_acknowledged_it(db: None) -> None:
+    letter, operator = unreadable(), signed_in(make_staff("operator"))
+    url = f"{BASE}{letter.id}/acknowledge/"
+    assert url in operator.get(f"{BASE}{letter.id}/change/").content.decode()
+    operator.post(url, {"reason": ""})
+    assert following.dead_letters()["unreadable"] == 1
+
+    operator.post(url, {"reason": "a test of the network team"})
+
+    assert following.dead_letters()["unreadable"] == 0
+    letter.refresh_from_db()
+    assert (letter.state, letter.resolved_by, letter.reason) == (
+        "unreadable",
+        "staff:operator",
+        "a test of the network team",
+    )
+    page = operator.get(f"{BASE}{letter.id}/change/").content.decode()
+    assert url not in page
+    assert "a test of the network team" in page
+    assert AuditEntry.objects.get(action="acknowledge_dead_letter").outcome == "done"
+
+
+def test_what_failed_cannot_be_acknowledged(mended: dict[str, bool]) -> None:
+    operator = signed_in(make_staff("operator"))
+    answer = operator.post(f"{BASE}{failed().id}/acknowledge/", {"reason": "away with it"}, follow=True)
+    assert "is no unreadable message" in answer.content.decode()
+    assert (failed().state, failed().resolved_at) == ("failed", None)
+
+
 @pytest.mark.usefixtures("mended")
 @pytest.mark.parametrize("role", ["viewer", "teller", "auditor"])
-@pytest.mark.parametrize("action", ["retry", "discard"])
+@pytest.mark.parametrize("action", ["retry", "discard", "acknowledge"])
 def test_others_can_do_nothing_by_a_hand_made_request(role: str, action: str) -> None:
     browser = signed_in(make_staff(role))
     answer = browser.post(f"{BASE}{failed().id}/{action}/", {"reason": "let me"})
