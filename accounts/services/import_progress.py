@@ -15,6 +15,8 @@ from accounts.services.import_lines import START
 
 WAITS = (0.1, 0.3, 1.0, 2.0)
 """Seconds between the tries to execute a chunk, or to write down how far it went."""
+MOST_TEXT = 500
+"""Characters kept of each text of a refusal: it may repeat what a client sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +96,27 @@ def _write_once(record: Import, taken: Taken) -> None:
                 _require_written(record, taken)
                 pk = record.pk
                 taken = taken._replace(refusals=())
-            ImportRefusal.objects.bulk_create(
-                ImportRefusal(
-                    of_id=pk, line=line, code=why.code, message=why.message, field=why.field or "", extra=why.extra
-                )
-                for line, why in taken.refusals
-            )
+            ImportRefusal.objects.bulk_create(_row(pk, line, why) for line, why in taken.refusals)
     except IntegrityError:
         raise _moved(record) from None
     record.pk = pk
     record.refresh_from_db()
+
+
+def _row(import_id: int, line: int, why: Refused) -> ImportRefusal:
+    message, extra = _storable(why.message), _storable(why.extra)
+    return ImportRefusal(
+        of_id=import_id, line=line, code=why.code, message=message, field=why.field or "", extra=extra
+    )
+
+
+def _storable(value: Any) -> Any:
+    """JSON-ready `value` as PostgreSQL takes it: NUL replaced, texts cut."""
+    if isinstance(value, str):
+        return value[:MOST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, dict):
+        return {name: _storable(each) for name, each in value.items()}
+    return [_storable(each) for each in value] if isinstance(value, list) else value
 
 
 def _require_written(record: Import, taken: Taken) -> None:

@@ -74,6 +74,20 @@ def test_refused_lines_do_nothing_stop_nobody_and_are_told(api: Caller, bank: Ba
     assert (api.balance(account_id), bank.balance(theirs)) == ("2.00", 900)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"contra": "\0"}, {"a\0b": "1"}, {"contra": "x" * 60_000}], ids=["value", "name", "long"]
+)
+def test_a_refusal_that_repeats_what_was_sent_can_be_kept(api: Caller, wrong: dict[str, str]) -> None:
+    account_id = api.open()
+
+    answer = send(api, file_of(deposit(account_id), deposit(account_id, **wrong), deposit(account_id)))
+
+    assert counts(answer) == (3, 2, 1, True)
+    assert [each["line"] for each in answer.json()["refusals"]] == [2]
+    assert len(answer.content) < 2000
+    assert api.balance(account_id) == "2.00"
+
+
 def test_blank_lines_are_counted_and_passed_over(api: Caller) -> None:
     account_id = api.open()
 
