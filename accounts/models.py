@@ -178,6 +178,10 @@ class Import(models.Model):
     key = models.CharField(max_length=200)
     position = models.BigIntegerField(help_text="Lines that were taken, blank ones included; never again executed.")
     digest = models.BinaryField(help_text="SHA-256 over the digest before it and the line, for each line taken.")
+    tried_to = models.BigIntegerField(
+        default=0, db_default=0, help_text="Up to here lines beyond the position may be executed."
+    )
+    tried_at = models.DateTimeField(null=True, help_text="When the first of those beyond the position was begun.")
     executed = models.BigIntegerField(help_text="Lines whose command was executed.")
     refused = models.BigIntegerField()
     started_at = models.DateTimeField(auto_now_add=True)

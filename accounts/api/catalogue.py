@@ -93,6 +93,12 @@ KINDS: dict[E, Kind] = {
         422, "Too many lines were refused", "Mend the lines after `position` and send them under a new key."
     ),
     E.IMPORT_STOPPED: Kind(409, "The bank stopped the import", "Ask the bank; once it lets it, go on as before."),
+    E.IMPORT_OUTCOME_UNKNOWN: Kind(
+        409,
+        "It is not known how far the import came",
+        "Look for the lines that `detail` names among the accounts' transactions; send those that are missing, and "
+        "what follows them, under a new key.",
+    ),
     E.BATCH_REJECTED: Kind(422, "The batch was not executed", "Mend the refused commands and send all of it again."),
     E.CONCURRENCY_CONFLICT: Kind(
         409, "Other commands were faster", "Nothing was done. Send the same request again.", retry_after=1

@@ -218,6 +218,7 @@ IMPORT_CODES = (
     E.IMPORT_INCOMPLETE,
     E.IMPORT_REFUSAL_LIMIT,
     E.IMPORT_STOPPED,
+    E.IMPORT_OUTCOME_UNKNOWN,
 )
 
 
@@ -244,9 +245,11 @@ def documents_import(result: type[BaseSerializer[Any]], commands: Iterable[str])
             "and counted. The header's key names the import, and a line's key is that, a colon, and the number of "
             "the line unless it brings its own. If it stops (a connection that breaks, a line too long), ask for its "
             "progress and go on with the same key: either `after=<position>` and what follows that line, or the "
-            "whole file again, of which what was taken is compared and not executed. An answer of 200 says that the "
-            "end of the file was taken. Send `Expect: 100-continue`, so that a refusal comes "
-            f"before the file goes. Commands: {', '.join(f'`{name}`' for name in commands)}."
+            "whole file again, of which what was taken is compared and not executed. Do so within the time for "
+            "which keys are remembered: after that, an import that stopped while lines were being executed goes no "
+            "further (`import_outcome_unknown`). An answer of 200 says that the end of the file was taken. Send "
+            "`Expect: 100-continue`, so that a refusal comes before the file goes. "
+            f"Commands: {', '.join(f'`{name}`' for name in commands)}."
         ),
         tags=["imports"],
         request={"application/x-ndjson": OpenApiTypes.STR},

@@ -1,22 +1,26 @@
-"""How far an import is: its row, written after each chunk."""
+"""How far an import is: its row, written before and after each chunk."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Import, ImportRefusal
 from accounts.services.envelope import Refused
 from accounts.services.import_lines import START
+from ops.conf import get_settings
 
 WAITS = (0.1, 0.3, 1.0, 2.0)
 """Seconds between the tries to execute a chunk, or to write down how far it went."""
 MOST_TEXT = 500
 """Characters kept of each text of a refusal: it may repeat what a client sent."""
+MARGIN = timedelta(hours=1)
+"""Before the end of IDEMPOTENCY_RETENTION_HOURS: keys are not relied on any more, since a chunk takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +60,47 @@ def refuse(record: Import, code: ErrorCode, message: str) -> Refusal:
     return Refusal(code, message, **told(record))
 
 
+def announce(record: Import, to: int) -> None:
+    """Writes down that a chunk is about to be executed: from now on lines up to `to` may have been.
+
+    Raises:
+        Refusal: as `write`; `import_outcome_unknown`, lines were begun before whose keys may be forgotten by now.
+    """
+    now = timezone.now()
+    began = record.tried_at if record.tried_at and record.tried_to > record.position else now
+    if began < now - timedelta(hours=get_settings().idempotency_retention_hours) + MARGIN:
+        raise refuse(
+            record,
+            ErrorCode.IMPORT_OUTCOME_UNKNOWN,
+            f"Lines {record.position + 1} to {record.tried_to} were begun at {began:%Y-%m-%d %H:%M:%S} UTC. Which of "
+            "them were executed is not known: their keys are not remembered for so long. Nothing was done.",
+        )
+    _insist(record, lambda: _announce_once(record, max(record.tried_to, to), began))
+
+
+def _announce_once(record: Import, to: int, began: datetime) -> None:
+    if record.pk is None:
+        none = {"position": 0, "digest": START, "executed": 0, "refused": 0}
+        record.pk = Import.objects.get_or_create(scope=record.scope, key=record.key, defaults=none)[0].pk
+    here = Import.objects.filter(pk=record.pk, position=record.position, finished_at=None)
+    if not here.update(tried_to=to, tried_at=began, updated_at=timezone.now()):
+        raise _moved(record)
+    record.tried_to, record.tried_at = to, began
+
+
 def write(record: Import, taken: Taken) -> None:
     """Moves `record` behind the chunk, in one transaction with its refusals.
 
     Raises:
         Refusal: `overloaded`, it could not be written; `import_in_progress`, somebody else moved it meanwhile.
     """
+    _insist(record, lambda: _write_once(record, taken))
+
+
+def _insist(record: Import, once: Callable[[], None]) -> None:
     for wait in (*WAITS, None):
         try:
-            _write_once(record, taken)
+            once()
         except (OperationalError, InterfaceError):
             connection.close_if_unusable_or_obsolete()
             if wait is None:
@@ -86,20 +122,11 @@ def _write_once(record: Import, taken: Taken) -> None:
         "finished_at": now if taken.is_last else None,
         "updated_at": now,
     }
-    try:
-        with transaction.atomic():
-            if record.pk is None:
-                pk = Import.objects.create(scope=record.scope, key=record.key, **values).pk
-            elif Import.objects.filter(pk=record.pk, position=record.position, finished_at=None).update(**values):
-                pk = record.pk
-            else:
-                _require_written(record, taken)
-                pk = record.pk
-                taken = taken._replace(refusals=())
-            ImportRefusal.objects.bulk_create(_row(pk, line, why) for line, why in taken.refusals)
-    except IntegrityError:
-        raise _moved(record) from None
-    record.pk = pk
+    with transaction.atomic():
+        if Import.objects.filter(pk=record.pk, position=record.position, finished_at=None).update(**values):
+            ImportRefusal.objects.bulk_create(_row(record.pk, line, why) for line, why in taken.refusals)
+        else:
+            _require_written(record, taken)
     record.refresh_from_db()
 
 

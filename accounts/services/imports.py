@@ -1,10 +1,13 @@
 """Imports: files of commands, of any length, one a line, which go on where they stopped.
 
-A file is taken in chunks of `CHUNK` lines, each one call of the executor, in order. After each the import's row says
-how far it is: its position may lag behind what was executed (a process that dies in between), but never leads. Lines
-up to the position are not executed again, however long ago that was; those beyond it are told apart by their
-idempotency keys. What is not promised: a line that had been refused in the very chunk that a dying process did not
-write down is decided anew.
+A file is taken in chunks of `CHUNK` lines, each one call of the executor, in order. Before each the import's row says
+up to where lines may have been executed, and after it how far it is: its position may lag behind what was executed (a
+process that dies in between), but never leads. Lines up to the position are not executed again, however long ago that
+was; those beyond it are told apart by their idempotency keys. Where these may be forgotten by now, an import that was
+left within a chunk goes no further.
+
+What is not promised: a line that had been refused in the very chunk that a dying process did not write down is
+decided anew; and once keys are forgotten, nobody tells which lines of that chunk were executed.
 """
 
 import threading
@@ -18,7 +21,7 @@ from accounts.models import Import
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.executor import execute
 from accounts.services.import_lines import START, Interrupted, Line, extended, lines_of
-from accounts.services.import_progress import WAITS, ImportKey, Taken, begun, found, refuse, write
+from accounts.services.import_progress import WAITS, ImportKey, Taken, announce, begun, found, refuse, write
 from eventstore.errors import OutcomeUnknown, StoreBusy
 from ops.database.locks import session_lock
 from ops.operations import operation, step
@@ -55,7 +58,8 @@ def run(
 
     Raises:
         Refusal: it stopped, and `extra` says at which position. `import_in_progress`, `import_differs`,
-            `import_position_mismatch`, `import_stopped`, `malformed_request` (no line): nothing was executed.
+            `import_position_mismatch`, `import_stopped`, `import_outcome_unknown`, `malformed_request` (no line):
+            nothing was executed.
             `import_incomplete`, `import_refusal_limit`, `import_stopped`, `overloaded`: all up to the position was.
         BrokenHistory: as `execute`.
     """
@@ -129,7 +133,7 @@ class _Run:
             self._execute(chunk, is_last=False)
             message = f"{why} Lines up to {self._record.position} were taken; what follows was not looked at."
             raise refuse(self._record, ErrorCode.IMPORT_INCOMPLETE, message) from None
-        if self._record.pk is None and not chunk:
+        if self._record.position == 0 and not chunk:
             raise Refusal(ErrorCode.MALFORMED_REQUEST, "The file holds no line. Nothing was done.")
         if self._record.finished_at is None:
             self._execute(chunk, is_last=True)
@@ -163,6 +167,7 @@ class _Run:
         if not chunk and not is_last:
             return
         record = self._record
+        announce(record, record.position + len(chunk))
         outcomes = iter(self._settled([item for _, item in chunk if isinstance(item, Envelope)]))
         became = [(line.number, next(outcomes) if isinstance(item, Envelope) else item) for line, item in chunk]
         digest = bytes(record.digest)

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
+import pytest
 from django.http import HttpResponse
 
 from accounts.api.imports import line_reader
@@ -61,6 +63,14 @@ def take(api: Caller, pieces: Iterable[bytes], *, after: int = 0, key: str = KEY
     sender = Sender.of_client(api.client, (PAYMENTS_WRITE,), key, Context(api.client.actor, "api"))
     record, _ = imports.run(name, pieces, line_reader(sender), actor="test", after=after)
     return record
+
+
+def take_and_die(api: Caller, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends when the first chunk was executed, before that is written down."""
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "write", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            take(api, [body])
 
 
 def broken(body: bytes, size: int = 700) -> Iterator[bytes]:

@@ -3,10 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +19,7 @@ from accounts.services import imports
 from accounts.services.imports import CHUNK
 from eventstore.models import Event
 from tests.accounts.api.caller import Caller, fields_at_fault, refusal
-from tests.accounts.api.importing import broken, counts, deposit, file_of, send, take, where
+from tests.accounts.api.importing import KEY, broken, counts, deposit, file_of, send, take, take_and_die, where
 from tests.bank import Bank
 
 
@@ -64,15 +67,68 @@ def test_after_a_break_it_goes_on_and_nothing_is_executed_twice(api: Caller, at:
     assert api.balance(account_id) == "11.00"
 
 
-def test_what_was_executed_and_not_written_down_is_told_apart_by_its_keys(api: Caller) -> None:
-    """A process died between the two."""
+@pytest.mark.parametrize("hours", [0, 46])
+def test_what_was_executed_and_not_written_down_is_told_apart_by_its_keys(
+    api: Caller, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
     account_id = api.open()
     lines = [deposit(account_id)] * 4
-    take(api, [file_of(*lines)])
-    Import.objects.all().delete()
+    take_and_die(api, file_of(*lines), monkeypatch)
+    Import.objects.update(tried_at=timezone.now() - timedelta(hours=hours))
+    assert api.balance(account_id) == "4.00"
 
     assert counts(send(api, file_of(*lines))) == (4, 4, 0, True)
     assert api.balance(account_id) == "4.00"
+
+
+def test_once_its_keys_may_be_forgotten_it_does_not_guess(
+    api: Caller, bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = api.open()
+    lines = [deposit(account_id)] * (CHUNK + 1)
+    take_and_die(api, file_of(*lines), monkeypatch)
+    Import.objects.update(tried_at=timezone.now() - timedelta(hours=47, minutes=30))
+    sweeper.execute("DELETE FROM idempotency_records")
+    before = bank.footprint()
+
+    for answer in (send(api, file_of(*lines)), send(api, file_of(*lines), after=0)):
+        assert where(answer) == (409, "import_outcome_unknown", 0)
+        assert answer.json()["detail"].startswith(f"Lines 1 to {CHUNK} were begun at ")
+    assert bank.footprint() == before
+    assert counts(api.get(f"/imports/{KEY}")) == (0, 0, 0, False)
+
+
+def test_a_part_of_those_lines_does_not_vouch_for_the_rest(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    account_id = api.open()
+    lines = [deposit(account_id)] * 4
+    take_and_die(api, file_of(*lines), monkeypatch)
+    with pytest.raises(Refusal):
+        take(api, broken(file_of(*lines[:2])))
+    Import.objects.update(tried_at=timezone.now() - timedelta(hours=48))
+
+    answer = send(api, file_of(*lines[2:]), after=2)
+
+    assert where(answer) == (409, "import_outcome_unknown", 2)
+    assert answer.json()["detail"].startswith("Lines 3 to 4 were begun at ")
+    assert api.balance(account_id) == "4.00"
+
+
+def test_an_import_that_stopped_between_chunks_goes_on_however_late(api: Caller, sweeper: psycopg.Connection) -> None:
+    account_id = api.open()
+    with pytest.raises(Refusal):
+        take(api, broken(file_of(*[deposit(account_id)] * 3)))
+    Import.objects.update(tried_at=timezone.now() - timedelta(days=30))
+    sweeper.execute("DELETE FROM idempotency_records")
+
+    assert counts(send(api, file_of(*[deposit(account_id)] * 4))) == (4, 4, 0, True)
+    assert api.balance(account_id) == "4.00"
+
+
+def test_a_file_without_lines_does_not_finish_what_was_begun(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_and_die(api, file_of(deposit(api.open())), monkeypatch)
+
+    assert refusal(send(api, b"")) == (400, "malformed_request")
+    assert counts(api.get(f"/imports/{KEY}")) == (0, 0, 0, False)
 
 
 def test_a_last_line_without_its_newline_is_taken_when_it_is_whole(api: Caller) -> None:
