@@ -93,6 +93,12 @@ KINDS: dict[E, Kind] = {
         422, "Too many lines were refused", "Mend the lines after `position` and send them under a new key."
     ),
     E.IMPORT_STOPPED: Kind(409, "The bank stopped the import", "Ask the bank; once it lets it, go on as before."),
+    E.IMPORT_INTERRUPTED: Kind(
+        503,
+        "The bank could not go on with the import",
+        "Go on later with the same key: after=`position` and the rest, or the whole file.",
+        retry_after=1,
+    ),
     E.IMPORT_OUTCOME_UNKNOWN: Kind(
         409,
         "It is not known how far the import came",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed, ParseError
 from rest_framework.request import Request
@@ -88,13 +89,33 @@ class Imports(ApiView):
         refuse_unknown_parameters(request, "after")
         name = ImportKey(client_of(request).actor, _usable_key(request.headers.get("Idempotency-Key", "")))
         sender = Sender.of_client(client_of(request), api_key_of(request).scopes, name.key, context_of(request))
-        after, pieces = _after(request), _pieces(request)
+        pieces = _pieces(request)
+        after = taken = _after(request)
+
+        def note(position: int) -> None:
+            nonlocal taken
+            taken = position
+
         try:
-            record, replayed = service.run(name, pieces, line_reader(sender), actor=sender.context.actor, after=after)
+            record, replayed = service.run(
+                name,
+                _while_key_is_good(request, pieces),
+                line_reader(sender),
+                actor=sender.context.actor,
+                after=after,
+                progress=note,
+            )
         except Refusal:
             pass_over(pieces)
             raise
-        return Response(represented(record), headers={REPLAYED: "true"} if replayed else {})
+        except AuthenticationFailed as error:
+            pass_over(pieces)
+            raise AuthenticationFailed(f"{error.detail} Lines up to {taken} were taken.") from None
+        try:
+            body = represented(record)
+        except (OperationalError, InterfaceError):
+            raise service.interrupted(record, "The database gave no answer in time.") from None
+        return Response(body, headers={REPLAYED: "true"} if replayed else {})
 
 
 class ImportDetail(ApiView):
@@ -185,7 +206,7 @@ def _pieces(request: Request) -> Iterable[bytes]:
     if not hasattr(body, "read"):
         return ()  # DRF's word for a body of no bytes
     length = int(request.META["CONTENT_LENGTH"])
-    return _while_key_is_good(request, pieces_of(body, length, time_limit=get_settings().import_time_limit))
+    return pieces_of(body, length, time_limit=get_settings().import_time_limit)
 
 
 def _while_key_is_good(request: Request, pieces: Iterable[bytes]) -> Iterator[bytes]:

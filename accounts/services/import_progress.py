@@ -60,6 +60,11 @@ def refuse(record: Import, code: ErrorCode, message: str) -> Refusal:
     return Refusal(code, message, **told(record))
 
 
+def interrupted(record: Import, why: str) -> Refusal:
+    """The refusal of an import that may be partly executed, and can be gone on with."""
+    return refuse(record, ErrorCode.IMPORT_INTERRUPTED, f"{why} Go on after line {record.position}.")
+
+
 def announce(record: Import, to: int) -> None:
     """Writes down that a chunk is about to be executed: from now on lines up to `to` may have been.
 
@@ -92,7 +97,7 @@ def write(record: Import, taken: Taken) -> None:
     """Moves `record` behind the chunk, in one transaction with its refusals.
 
     Raises:
-        Refusal: `overloaded`, it could not be written; `import_in_progress`, somebody else moved it meanwhile.
+        Refusal: `import_interrupted`, it could not be written; `import_in_progress`, somebody else moved it.
     """
     _insist(record, lambda: _write_once(record, taken))
 
@@ -104,9 +109,7 @@ def _insist(record: Import, once: Callable[[], None]) -> None:
         except (OperationalError, InterfaceError):
             connection.close_if_unusable_or_obsolete()
             if wait is None:
-                raise refuse(
-                    record, ErrorCode.OVERLOADED, f"The database takes no more. Go on after line {record.position}."
-                ) from None
+                raise interrupted(record, "The database takes no more.") from None
             time.sleep(wait)
         else:
             return

@@ -16,17 +16,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
+from django.db import InterfaceError, OperationalError
+
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Import
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.executor import execute
 from accounts.services.import_lines import START, Interrupted, Line, extended, lines_of
-from accounts.services.import_progress import WAITS, ImportKey, Taken, announce, begun, found, refuse, write
+from accounts.services.import_progress import (
+    WAITS,
+    ImportKey,
+    Taken,
+    announce,
+    begun,
+    found,
+    interrupted,
+    refuse,
+    write,
+)
 from eventstore.errors import OutcomeUnknown, StoreBusy
 from ops.database.locks import session_lock
 from ops.operations import operation, step
 
-__all__ = ["AT_ONCE", "CHUNK", "MAX_REFUSALS", "ImportKey", "Interrupted", "found", "run"]
+__all__ = ["AT_ONCE", "CHUNK", "MAX_REFUSALS", "ImportKey", "Interrupted", "found", "interrupted", "run"]
 
 CHUNK = 500
 MAX_REFUSALS = 10_000
@@ -60,21 +72,29 @@ def run(
         Refusal: it stopped, and `extra` says at which position. `import_in_progress`, `import_differs`,
             `import_position_mismatch`, `import_stopped`, `import_outcome_unknown`, `malformed_request` (no line):
             nothing was executed.
-            `import_incomplete`, `import_refusal_limit`, `import_stopped`, `overloaded`: all up to the position was.
+            `import_incomplete`, `import_refusal_limit`, `import_stopped`, `import_interrupted`: all up to the
+            position was.
+        OperationalError, InterfaceError: the database could not be asked how far it is; nothing was executed.
         BrokenHistory: as `execute`.
     """
-    with (
-        _a_place(),
-        operation("import", name.key, actor=actor),
-        session_lock(f"import {name.scope} {name.key}") as own,
-    ):
-        record = begun(name)
-        if not own:
-            raise refuse(record, ErrorCode.IMPORT_IN_PROGRESS, "This import is running. Nothing was done.")
-        _require_to_go_on(record, after)
-        was_finished = record.finished_at is not None
-        _Run(record, read, progress).take(lines_of(pieces, after=after), compare=after == 0)
-        return record, was_finished
+    record: Import | None = None
+    try:
+        with (
+            _a_place(),
+            operation("import", name.key, actor=actor),
+            session_lock(f"import {name.scope} {name.key}") as own,
+        ):
+            record = begun(name)
+            if not own:
+                raise refuse(record, ErrorCode.IMPORT_IN_PROGRESS, "This import is running. Nothing was done.")
+            _require_to_go_on(record, after)
+            was_finished = record.finished_at is not None
+            _Run(record, read, progress).take(lines_of(pieces, after=after), compare=after == 0)
+            return record, was_finished
+    except (OperationalError, InterfaceError):  # of the lock, or of whoever brings the pieces
+        if record is None:
+            raise
+        raise interrupted(record, "The database gave no answer in time.") from None
 
 
 @contextmanager
@@ -205,8 +225,7 @@ class _Run:
                 return [outcomes[index] for index in range(len(envelopes))]
             if wait is not None:
                 time.sleep(wait)
-        message = f"The bank is too busy for what follows line {self._record.position}. Go on there."
-        raise refuse(self._record, ErrorCode.OVERLOADED, message)
+        raise interrupted(self._record, "The bank is too busy.")
 
 
 def _is_unsettled(outcome: Outcome) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.http import HttpResponse
 
+from accounts.api import imports as route
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Import, ImportRefusal
 from accounts.services import imports
@@ -81,9 +83,62 @@ def test_locks_that_are_not_had_stop_it_before_the_chunk(
         holder.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (busy,))
         answer = send(api, file_of(*lines))
 
-    assert where(answer) == (503, "overloaded", CHUNK)
+    assert where(answer) == (503, "import_interrupted", CHUNK)
+    assert answer["Retry-After"] == "1"
     assert (api.balance(free), api.balance(busy)) == ("5.00", "0.00")
     assert counts(send(api, file_of(*lines))) == (CHUNK + 1, CHUNK + 1, 0, True)
+
+
+def test_a_database_that_is_lost_while_the_file_comes_stops_it_and_says_where(
+    api: Caller, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route, "KEY_IS_CHECKED_EVERY", 0.0)
+    monkeypatch.setenv("API_KEY_TRUST", "0")
+    account_id = api.open()
+    lines = [deposit(account_id, "0.01")] * 3 * CHUNK
+    coming = route.pieces_of
+
+    def losing(*args: Any, **options: Any) -> Iterator[bytes]:
+        for piece in coming(*args, **options):
+            if Import.objects.filter(position=CHUNK).exists():
+                lose_the_connection(sweeper)
+            yield piece
+
+    monkeypatch.setattr(route, "pieces_of", losing)
+    answer = send(api, file_of(*lines))
+    monkeypatch.undo()
+    connection.close()
+
+    assert where(answer) == (503, "import_interrupted", CHUNK)
+    assert answer.json()["detail"].endswith(f"Go on after line {CHUNK}.")
+    assert api.balance(account_id) == "5.00"
+    assert counts(send(api, file_of(*lines[CHUNK:]), after=CHUNK)) == (1500, 1500, 0, True)
+    assert api.balance(account_id) == "15.00"
+
+
+def test_a_database_that_is_lost_at_the_end_does_not_make_it_undone(
+    api: Caller, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = api.open()
+    represented = route.represented
+
+    def losing(record: Import) -> dict[str, Any]:
+        lose_the_connection(sweeper)
+        return represented(record)
+
+    monkeypatch.setattr(route, "represented", losing)
+    answer = send(api, file_of(deposit(account_id)))
+    monkeypatch.undo()
+    connection.close()
+
+    assert where(answer) == (503, "import_interrupted", 1)
+    assert api.balance(account_id) == "1.00"
+    assert counts(send(api, b"", after=1)) == (1, 1, 0, True)
+
+
+def lose_the_connection(sweeper: psycopg.Connection) -> None:
+    connection.ensure_connection()
+    sweeper.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.connection.info.backend_pid,))
 
 
 def test_too_many_refused_lines_stop_it(api: Caller, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
