@@ -13,9 +13,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
+import structlog
+
 from ops.conf import get_settings
 from ops.webhooks import addresses
 from ops.webhooks.addresses import AddressRefused, Target
+
+log = structlog.get_logger(__name__)
 
 ANSWER_BYTES = 1024
 """Of the answer's body, kept for the log."""
@@ -56,6 +60,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Result:
     except AddressRefused as refusal:
         return Result(time.monotonic() - began, error=f"Not sent: {refusal}")
     except (OSError, http.client.HTTPException, ValueError) as error:
+        return Result(time.monotonic() - began, address, error=_in_words(error))
+    except Exception as error:  # a mistake of ours; unless it counts as a try, it is made again without an end
+        log.exception("webhook_not_posted")
         return Result(time.monotonic() - began, address, error=_in_words(error))
     remark = f"Redirects are not followed ({status})." if 300 <= status < 400 else ""
     return Result(time.monotonic() - began, address, status, remark, answer, retry_after)
@@ -112,7 +119,7 @@ def _seconds_asked_for(retry_after: str) -> float:
         return float(retry_after[:9])
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return 0.0
     if moment.tzinfo is None:  # "-0000"
         moment = moment.replace(tzinfo=UTC)

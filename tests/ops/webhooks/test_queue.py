@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from ops.conf import get_settings
-from ops.webhooks import queue
+from ops.webhooks import queue, sending
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
 from ops.webhooks.worker import Sender
 from tests.ops.webhooks.conftest import (
@@ -102,6 +103,21 @@ def test_after_the_last_try_it_has_failed_and_the_lane_goes_on(
     tries = WebhookAttempt.objects.filter(delivery__sequence=1).order_by("number")
     assert [(t.number, t.status, t.answer) for t in tries] == [(1, 500, ""), (2, None, ""), (3, 404, "no")]
     assert "closed the connection" in tries[1].error
+
+
+def test_a_try_that_fails_by_a_mistake_of_ours_counts_like_any_other(
+    webhook: Webhook, receiver: Receiver, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(WEBHOOK_MAX_ATTEMPTS="2")
+    monkeypatch.setattr(sending, "_first_bytes", Mock(side_effect=RuntimeError("a mistake")))
+    message(webhook)
+
+    for _ in range(2):
+        make_due()
+        send_due()
+
+    assert states() == [Failed]
+    assert [t.error for t in WebhookAttempt.objects.all()] == ["RuntimeError: a mistake"] * 2
 
 
 def test_the_tries_of_a_delivery_take_about_a_day(configure: Configure) -> None:

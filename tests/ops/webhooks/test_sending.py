@@ -67,6 +67,11 @@ def test_anything_else_is_none(port: int, receiver: Receiver, code: int) -> None
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0),
         ("-5", 0, 0),
         ("soon", 0, 0),
+        ("Mon, 99999999999 Jan 2024 00:00:00 GMT", 0, 0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0, 0),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", 0, 0),
+        pytest.param("9" * 5000, 999_999_999, 999_999_999, id="many digits"),
+        pytest.param("Mon, 01 Jan " + "9" * 5000, 0, 0, id="a year of many digits"),
         ("", 0, 0),
     ],
 )
