@@ -15,7 +15,7 @@ then on each such event is sent to it as a `POST` with this JSON body, which sho
 and the headers `Bankes-Event-Id`, `Bankes-Delivery-Id` and `Bankes-Signature: t=<seconds since 1970>,v1=<hex>`.
 
 **Check the signature**, an HMAC-SHA256 over the time, a point and the raw body, with the secret that this
-operation answers with, once. While a replaced secret still counts there are two `v1`. In Python:
+operation answers with, once. While replaced secrets still count there are several `v1`. In Python:
 
 ```python
 {VERIFY}```

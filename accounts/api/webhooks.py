@@ -200,7 +200,10 @@ class WebhookSecret(WebhookView):
         "replace_webhook_secret",
         NewSecretSerializer,
         summary="Replace the secret",
-        description="For a while both secrets sign, so that you can change over without missing a message.",
+        description=(
+            "For a while both secrets sign, so that you can change over without missing a message. If the answer is "
+            "lost, ask again: the secret that you hold goes on signing."
+        ),
         tag=TAG,
         codes=(E.WEBHOOK_NOT_FOUND,),
     )

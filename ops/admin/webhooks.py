@@ -57,7 +57,7 @@ class WebhookAdmin(ManagedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
-        return super().get_queryset(request).select_related("client").defer("salt", "previous_salt")
+        return super().get_queryset(request).select_related("client").defer("salt", "previous_salt", "oldest_salt")
 
     def more_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -85,7 +85,7 @@ class WebhookAdmin(ManagedAdmin):
             ("Paused (UTC)", when(obj.paused_at)),
             ("Failures in a row", obj.failures_in_a_row),
             ("Next try not before (UTC)", when(obj.not_before)),
-            ("Previous secret signs until (UTC)", when(obj.previous_until)),
+            ("Previous secrets sign until (UTC)", when(obj.previous_until)),
             ("Made (UTC)", when(obj.created_at)),
             ("Log", link(log, "Deliveries to this webhook")),
         ]
@@ -160,7 +160,7 @@ class WebhookDeliveryAdmin(ManagedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
         rows = super().get_queryset(request).select_related("webhook", "webhook__client")
-        return rows.defer("webhook__salt", "webhook__previous_salt")
+        return rows.defer("webhook__salt", "webhook__previous_salt", "webhook__oldest_salt")
 
     def more_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.again_view)

@@ -27,6 +27,7 @@ class Webhook(models.Model):
     not_before = models.DateTimeField(null=True, help_text="Nothing is tried before: it failed too often in a row.")
     salt = models.BinaryField(max_length=40)
     previous_salt = models.BinaryField(max_length=40, null=True)
+    oldest_salt = models.BinaryField(max_length=40, null=True)  # of the one before the first of several replacements
     previous_until = models.DateTimeField(null=True, help_text="Until then the previous secret signs too.")
     created_at = models.DateTimeField(auto_now_add=True)
 

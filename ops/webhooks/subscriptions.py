@@ -65,15 +65,19 @@ def unsubscribe(webhook_id: UUID) -> None:
 def replace_secret(webhook_id: UUID) -> tuple[str, datetime]:
     """A new secret, and until when the one before signs beside it.
 
+    So does the oldest one that still signs: a client whose answer was lost asks once more, and holds that one.
+
     Raises:
         Webhook.DoesNotExist: there is none of that id, or it was deleted.
     """
-    until = timezone.now() + timedelta(hours=get_settings().webhook_secret_overlap_hours)
-    salt = signing.new_salt()
+    now, salt = timezone.now(), signing.new_salt()
+    until = now + timedelta(hours=get_settings().webhook_secret_overlap_hours)
     with transaction.atomic():
         webhook = _locked(webhook_id)
+        still_signs = webhook.previous_until is not None and webhook.previous_until > now
+        webhook.oldest_salt = (webhook.oldest_salt or webhook.previous_salt) if still_signs else None
         webhook.previous_salt, webhook.previous_until, webhook.salt = webhook.salt, until, salt
-        webhook.save(update_fields=["previous_salt", "previous_until", "salt"])
+        webhook.save(update_fields=["oldest_salt", "previous_salt", "previous_until", "salt"])
     return signing.secret_of(salt), until
 
 
@@ -100,14 +104,15 @@ def resume(webhook_id: UUID) -> Webhook:
 
 
 def current_secrets(webhook: Webhook, now: datetime) -> list[str]:
-    """What signs now: the secret, and the one before it while that still counts.
+    """What signs now: the secret, and those before it while they still count.
 
     Raises:
         SecretLost: SECRET_KEY has changed since.
     """
     secrets = [signing.secret_of(bytes(webhook.salt))]
-    if webhook.previous_salt is not None and webhook.previous_until is not None and webhook.previous_until > now:
-        secrets += _if_not_lost(bytes(webhook.previous_salt))
+    if webhook.previous_until is not None and webhook.previous_until > now:
+        for salt in (webhook.previous_salt, webhook.oldest_salt):
+            secrets += _if_not_lost(bytes(salt)) if salt is not None else []
     return secrets
 
 

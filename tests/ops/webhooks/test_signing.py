@@ -70,3 +70,29 @@ def test_a_replaced_secret_signs_beside_the_new_one_for_a_while(webhook: Webhook
     header = signing.signature(b"x", now, [after, before])
     assert is_from_the_bank(before, header, b"x")
     assert is_from_the_bank(after, header, b"x")
+
+
+def test_however_often_it_is_replaced_the_secret_that_the_client_holds_goes_on_signing(webhook: Webhook) -> None:
+    held = signing.secret_of(webhook.salt)
+
+    lost, second, third = (subscriptions.replace_secret(webhook.pk)[0] for _ in range(3))
+    webhook.refresh_from_db()
+    until = webhook.previous_until
+
+    assert until is not None
+    assert lost not in (second, third)
+    assert subscriptions.current_secrets(webhook, timezone.now()) == [third, second, held]
+    assert subscriptions.current_secrets(webhook, until + timedelta(seconds=1)) == [third]
+
+
+def test_a_secret_that_signs_no_more_does_not_come_back_with_the_next_replacement(webhook: Webhook) -> None:
+    for _ in range(2):
+        subscriptions.replace_secret(webhook.pk)
+    Webhook.objects.update(previous_until=timezone.now() - timedelta(seconds=1))
+    webhook.refresh_from_db()
+    before = signing.secret_of(webhook.salt)
+
+    after, _ = subscriptions.replace_secret(webhook.pk)
+    webhook.refresh_from_db()
+
+    assert subscriptions.current_secrets(webhook, timezone.now()) == [after, before]
