@@ -246,8 +246,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "bankes",
     "DESCRIPTION": (
         "An event-sourced bank. Amounts are decimal strings with a currency. Every command takes an "
-        "`Idempotency-Key` header and is executed at most once for it. Errors are RFC 9457 problems whose "
-        "`code` is one of the published list."
+        "`Idempotency-Key` header and is executed at most once for it, as long as the key is remembered: "
+        f"{CONFIG.idempotency_retention_hours} hours. Errors are RFC 9457 problems whose `code` is one of the "
+        "published list."
     ),
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.1",

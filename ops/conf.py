@@ -111,7 +111,11 @@ class Settings(BaseSettings):
     snapshot_every: int = Field(100, ge=2, le=100_000, description="Events of one stream between two snapshots.")
     snapshots_kept: int = Field(20, ge=1, le=1000, description="Snapshots kept for each stream by the cleanup.")
     idempotency_retention_hours: int = Field(
-        48, ge=24, le=8760, description="How long an idempotency key is remembered, hours."
+        48,
+        ge=24,
+        le=8760,
+        description="How long an idempotency key is remembered, hours. The same command sent again after that is "
+        "executed again.",
     )
     projection_batch_size: int = Field(1000, ge=1, le=50_000, description="Events a projection applies at once.")
     projection_poll_ms: int = Field(100, ge=10, le=60_000, description="Pause of an idle projector, milliseconds.")

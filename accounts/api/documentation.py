@@ -14,6 +14,7 @@ from accounts.api.fields import KEY_PATTERN
 from accounts.api.problems import MEDIA_TYPE, problem
 from accounts.api.representations import CommandResultSerializer, ProblemSerializer
 from accounts.domain.errors import ErrorCode as E
+from ops.conf import get_settings
 
 Decorate = Callable[[Any], Any]
 
@@ -52,7 +53,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     {"type": "string", "pattern": f"^{KEY_PATTERN}$"},
     OpenApiParameter.HEADER,
     required=True,
-    description="Names the command: sent again with the same body, it answers as it did the first time.",
+    description=(
+        "Names the command: sent again with the same body, it answers as it did the first time. It is remembered for "
+        f"{get_settings().idempotency_retention_hours} hours; after that the command would be executed again."
+    ),
 )
 IF_MATCH = OpenApiParameter(
     "If-Match",

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from accounts.api.bodies import COMMAND_BODIES
 from accounts.domain.errors import ErrorCode
+from ops.conf import get_settings
 from tests.accounts.api.caller import Caller, openapi
 from tests.bank import Bank
 from tests.staff import signed_in
@@ -50,6 +51,15 @@ def test_every_command_has_an_example_that_its_schema_takes() -> None:
         assert content["examples"]
         for example in content["examples"].values():
             validator.validate(example["value"])
+
+
+def test_it_says_for_how_long_a_key_is_remembered() -> None:
+    hours = f"{get_settings().idempotency_retention_hours} hours"
+    assert hours in openapi()["info"]["description"]
+    for path, method in (("/api/v1/accounts", "post"), ("/api/v1/batches", "post")):
+        parameters = openapi()["paths"][path][method]["parameters"]
+        [key] = [parameter for parameter in parameters if parameter["name"] == "Idempotency-Key"]
+        assert f"remembered for {hours}" in key["description"]
 
 
 def test_commands_document_their_headers_and_problems() -> None:
