@@ -26,10 +26,10 @@ def _item_of(body: type[CommandBody]) -> type[CommandBody]:
     fields: dict[str, Any] = {
         "command": serializers.ChoiceField(choices=[body.name]),
         "idempotency_key": KeyField(required=False, help_text="Default: the header's key, a colon, and the place."),
-        "expected_version": VersionField(required=False, help_text="As If-Match for a single command."),
         "__doc__": body.__doc__,
     }
     if body.subject:
+        fields["expected_version"] = VersionField(required=False, help_text="As If-Match for a single command.")
         fields[body.subject] = IdField()
     return type(f"Batch{body.__name__.removesuffix('Body')}Serializer", (body,), fields)
 

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.api.scopes import PAYMENTS_WRITE
 from eventstore.models import Event
-from tests.accounts.api.caller import Caller, fields_at_fault, new_caller, refusal
+from tests.accounts.api.caller import Caller, fields_at_fault, new_caller, openapi, refusal
 from tests.bank import Bank
 
 
@@ -209,6 +209,23 @@ def test_a_command_may_say_which_version_it_expects(api: Caller) -> None:
     ]
     assert refusal(api.post("/batches", {"commands": commands}, If_Match='"1"')) == (400, "malformed_request")
     assert api.balance(account_id) == "1.00"
+
+
+def test_what_opens_an_account_expects_no_version_of_it(api: Caller, bank: Bank) -> None:
+    before = bank.footprint()
+    item = {"command": "open_account", "owner": "Eve", "currency": "EUR", "expected_version": 7}
+
+    answer = api.post("/batches", {"commands": [item]})
+
+    assert told(answer) == ["unknown_field"]
+    assert [error["field"] for error in answer.json()["outcomes"][0]["problem"]["errors"]] == ["expected_version"]
+    assert bank.footprint() == before
+    offered = {
+        name: schema["properties"]
+        for name, schema in openapi()["components"]["schemas"].items()
+        if name.startswith("Batch") and "command" in schema.get("properties", {})
+    }
+    assert [name for name, fields in offered.items() if "expected_version" not in fields] == ["BatchOpenAccount"]
 
 
 def test_each_command_takes_its_own_scope(api: Caller, bank: Bank) -> None:
