@@ -10,8 +10,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from accounts.api.base import ApiView, body_of
 from accounts.api.documentation import documents_change, documents_read
 from accounts.api.fields import StrictSerializer, TextField
 from accounts.api.headers import client_of
@@ -98,9 +98,10 @@ class NewestFirst(KeysetPagination):
     column, descending, read = "id", True, UUID
 
 
-class WebhookView(APIView):
+class WebhookView(ApiView):
     """Offers webhooks of the calling client and no others."""
 
+    http_method_names = [*ApiView.http_method_names, "delete"]
     required_scopes = dict.fromkeys(("GET", "POST", "DELETE"), (WEBHOOKS_MANAGE,))
 
     def webhook(self, request: Request, webhook_id: UUID) -> Webhook:
@@ -153,7 +154,7 @@ class WebhookList(WebhookView):
         codes=(E.WEBHOOK_EXISTS, E.WEBHOOK_LIMIT_REACHED),
     )
     def post(self, request: Request) -> Response:
-        data = WebhookBody().run_validation(request.data)
+        data = WebhookBody().run_validation(body_of(request))
         webhook, secret = _subscribe(client_of(request), data)
         body = WebhookSerializer(webhook).data | {"secret": secret}
         location = reverse("api-v1:webhook", args=[webhook.pk])

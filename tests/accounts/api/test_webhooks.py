@@ -215,6 +215,28 @@ def test_what_cannot_be_subscribed_is_refused_by_field(acme: Caller, body: dict,
     assert not Webhook.objects.exists()
 
 
+def test_a_body_in_chunks_is_asked_for_with_its_length(acme: Caller) -> None:
+    answer = acme.post("/webhooks", b"", key=None, Transfer_Encoding="chunked")
+
+    assert refusal(answer) == (400, "malformed_request")
+    assert "Content-Length" in answer.json()["detail"]
+    assert not Webhook.objects.exists()
+
+
+def test_methods_that_are_not_offered_are_405_with_those_that_are(acme: Caller) -> None:
+    path = f"/webhooks/{create(acme)['id']}"
+    for method in ("PUT", "PATCH", "OPTIONS", "TRACE"):
+        for at, offered in (
+            (path, "GET, HEAD, DELETE"),
+            ("/webhooks", "GET, HEAD, POST"),
+            (f"{path}/secret", "POST"),
+        ):
+            answer = acme._send(method, at, None, {}, None)
+            assert refusal(answer) == (405, "method_not_allowed")
+            assert answer["Allow"] == offered
+    assert acme.get(path).json()["state"] == "active"
+
+
 def test_the_same_url_twice_and_too_many_are_refused(acme: Caller, configure: Configure) -> None:
     configure(WEBHOOK_MAX_PER_CLIENT="2")
     made = create(acme)
