@@ -86,7 +86,8 @@ class Settings(BaseSettings):
         60,
         ge=1,
         le=3600,
-        description="Longest a transaction may sit idle; with ENABLE_AUTO_RESOLUTION also the longest it may last.",
+        description="Longest a transaction may sit idle; with ENABLE_AUTO_RESOLUTION also the longest it may last, "
+        "but for jobs.",
     )
 
     # -- Redis

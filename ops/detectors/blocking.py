@@ -70,8 +70,8 @@ def _behind(pid: int, entries: dict[int, dict[str, Any]]) -> set[int]:
 
 
 def long_transactions() -> list[Finding]:
-    """Transactions of the bank's own sessions that sit idle or last too long, and whoever holds a lock that should
-    be held for a moment only, such as an append that keeps the feed back.
+    """Transactions of the bank's own sessions that sit idle or (but for jobs) last too long, and whoever holds a lock
+    that should be held for a moment only, such as an append that keeps the feed back.
 
     Raises:
         CannotLook: PostgreSQL does not answer.
@@ -98,7 +98,8 @@ def _of_session(session: Session) -> list[Finding]:
     if session.own:
         who = f"Session {session.pid} ({session.application})"
         add("idle_in_transaction", idle, settings.deadlock_operation_timeout, f"{who} sits idle in a transaction.")
-        add("long_transaction", lasted, settings.transaction_timeout, f"{who} is in a long transaction.")
+        if not session.of_a_job:
+            add("long_transaction", lasted, settings.transaction_timeout, f"{who} is in a long transaction.")
     for mark in session.families:
         if family := known.get(mark):
             add("lock_held", lasted, family.most, f"Session {session.pid} is an {family.name}.")

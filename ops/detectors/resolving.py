@@ -2,9 +2,9 @@
 
 Only a transaction that the bank itself began is touched: its session bears the application's name and role, and an
 operation in hand says that it works with this very backend (process id and start), and it is that operation that is
-past its deadline, or whose transaction has lasted longer than TRANSACTION_TIMEOUT. Operations without a deadline
-(jobs) may take as long as they take. What was cancelled was not done, and its caller is told so; what was ended may
-be in doubt, and is told as such.
+past its deadline, or whose transaction has lasted longer than TRANSACTION_TIMEOUT. That of a job may last until the
+job's deadline, and operations without a deadline may take as long as they take. What was cancelled was not done, and
+its caller is told so; what was ended may be in doubt, and is told as such.
 """
 
 import time
@@ -54,10 +54,10 @@ def _overdue(session: Session, now: float) -> tuple[dict[str, Any], str] | None:
     limit = get_settings().transaction_timeout
     for op in session.operations:
         if op["deadline"] is None:
-            return None  # part of a job, whose transactions may be long
+            return None  # an import, or part of what somebody has begun by hand
         if now > op["deadline"]:
             return op, f"{op['kind']} {op['name']} is {now - op['deadline']:.1f} s past its deadline"
-        if (session.transaction_seconds or 0.0) > limit:
+        if (session.transaction_seconds or 0.0) > limit and not session.of_a_job:
             return op, f"{op['kind']} {op['name']} is in a transaction of {session.transaction_seconds:.1f} s"
     return None
 

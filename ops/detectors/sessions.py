@@ -65,6 +65,11 @@ class Session:
     """Those in hand that say that they work with this very backend; the innermost last."""
 
     @property
+    def of_a_job(self) -> bool:
+        """Its transaction may last as long as the job does."""
+        return any(map(operations.is_job, self.operations))
+
+    @property
     def statement(self) -> str:
         """Without its values."""
         return masked(self.query)

@@ -5,6 +5,6 @@ microseconds. What a detector finds of it (stuck, blocking, out of time) is deri
 """
 
 from ops.operations.limit import TooManyOperations, require_room
-from ops.operations.registry import Operation, active, current, operation, step
+from ops.operations.registry import Operation, active, current, is_job, operation, step
 
-__all__ = ["Operation", "TooManyOperations", "active", "current", "operation", "require_room", "step"]
+__all__ = ["Operation", "TooManyOperations", "active", "current", "is_job", "operation", "require_room", "step"]

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -103,6 +103,11 @@ def step(name: str, resources: Sequence[object] | None = None) -> None:
     """Says what the current operation is doing; nothing where there is none."""
     if begun := _current.get():
         begun.step(name, resources)
+
+
+def is_job(found: Mapping[str, Any]) -> bool:
+    """Whether one of those in hand is a job: its transactions may last as long as it does."""
+    return bool(found["kind"] == "job")
 
 
 def active() -> list[dict[str, Any]]:

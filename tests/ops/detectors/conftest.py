@@ -35,8 +35,8 @@ def stranger(bank: Bank) -> Iterator[psycopg.Connection]:
 class InHand:
     """An operation in a thread of its own that runs one statement in a transaction."""
 
-    def __init__(self, sql: str, timeout: float | None, *, sits: bool = False) -> None:
-        self._sql, self._timeout, self._sits = sql, timeout, sits
+    def __init__(self, sql: str, timeout: float | None, *, kind: str, sits: bool) -> None:
+        self._sql, self._timeout, self._kind, self._sits = sql, timeout, kind, sits
         self._may_end = threading.Event()
         self.begun = threading.Event()
         self.error: BaseException | None = None
@@ -48,7 +48,7 @@ class InHand:
     def _run(self) -> None:
         try:
             with (
-                operation("command", "Slow", timeout=self._timeout, actor="client:slow"),
+                operation(self._kind, "Slow", timeout=self._timeout, actor="client:slow"),
                 connection.cursor() as cursor,
             ):
                 self.pid = connection.connection.info.backend_pid
@@ -73,9 +73,9 @@ class InHand:
 
 
 @contextmanager
-def in_hand(sql: str, *, timeout: float | None, sits: bool = False) -> Iterator[InHand]:
+def in_hand(sql: str, *, timeout: float | None, kind: str = "command", sits: bool = False) -> Iterator[InHand]:
     """`sits`: the statement is done at once, and the transaction stays open."""
-    begun = InHand(sql, timeout, sits=sits)
+    begun = InHand(sql, timeout, kind=kind, sits=sits)
     try:
         yield begun
     finally:

@@ -197,14 +197,14 @@ def alive(pid: int) -> bool:
 
 
 def test_what_it_did_not_start_is_never_touched(resolving: Monitor, stranger: psycopg.Connection) -> None:
-    """Not a stranger's session, not one that only bears the bank's name, not a job's, not a command's in time."""
+    """Not a stranger's session, not one that only bears the bank's name, not one without a deadline."""
     stranger.execute("SET application_name = 'bankes:web'")
     with (
         configured(enable_auto_resolution="true", transaction_timeout=1),
         psycopg.connect(
             get_settings().database_url.get_secret_value(), application_name="bankes:web"
         ) as unregistered,
-        in_hand("SELECT 1", timeout=None, sits=True) as job,
+        in_hand("SELECT 1", timeout=None, sits=True) as by_hand,
     ):
         unregistered.execute("SELECT 1")
         stranger.execute("SELECT 1")
@@ -215,7 +215,7 @@ def test_what_it_did_not_start_is_never_touched(resolving: Monitor, stranger: ps
         assert unregistered.execute("SELECT 1").fetchone() == (1,)
         assert stranger.execute("SELECT 1").fetchone() == (1,)
         unregistered.rollback()
-    assert job.error is None
+    assert by_hand.error is None
     assert not Resolution.objects.exists()
 
 
@@ -231,6 +231,24 @@ def test_a_transaction_longer_than_transaction_timeout_is_ended_though_its_opera
         wait_until(lambda: long.error is not None, 5)
     [done] = Resolution.objects.all()
     assert "in a transaction of" in done.reason
+
+
+def test_a_job_s_transaction_may_last_as_long_as_the_job(resolving: Monitor) -> None:
+    with (
+        configured(enable_auto_resolution="true", transaction_timeout=1),
+        in_hand(SLOW, timeout=2.5, kind="job") as proof,
+    ):
+        time.sleep(1.2)
+        resolving.look()
+        resolving.look()
+        assert not open_incidents("long_transaction")
+        assert not Resolution.objects.exists()
+        time.sleep(1.5)
+        resolving.look()
+        wait_until(lambda: proof.error is not None, 5)
+    [done] = Resolution.objects.all()
+    assert "job Slow is" in done.reason
+    assert "past its deadline" in done.reason
 
 
 def test_resolutions_cannot_be_altered_nor_removed(bank: Bank) -> None:

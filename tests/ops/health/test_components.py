@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import LedgerProof
@@ -18,6 +20,7 @@ from eventstore.projections.runner import catch_up
 from ops import board
 from ops.board import facts
 from ops.detectors.models import MonitorRun
+from ops.health import database
 from ops.operations import operation
 from ops.timeouts import record
 from tests.bank import Bank
@@ -110,6 +113,43 @@ def test_the_pool_tells_of_all_connections_in_use(operator: Operator) -> None:
         "status": "unhealthy",
     }
     assert operator.component("pool")["status"] == "healthy"
+
+
+@pytest.fixture
+def quickly_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes minutes in a bank is long after a fifth of a second."""
+    limits = [
+        replace(limit, degraded=0.2, unhealthy=0.2 if limit.unhealthy else None)
+        if limit.value.startswith("oldest_transaction")
+        else limit
+        for limit in database.LIMITS
+    ]
+    monkeypatch.setattr(database, "LIMITS", limits)
+
+
+@pytest.mark.usefixtures("quickly_long")
+def test_a_process_is_ready_although_a_transaction_is_old(operator: Operator) -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"]) as old:
+        old.execute("SELECT 1")
+        time.sleep(0.3)
+        told, ready = operator.component("database"), operator.get("/health/ready")
+
+    assert told["status"] == "degraded"
+    assert "a transaction has been open for long" in told["reason"]
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert operator.component("database")["status"] == "healthy"
+
+
+@pytest.mark.usefixtures("quickly_long")
+def test_a_job_s_transaction_may_be_old(operator: Operator) -> None:
+    with operation("job", "proof", timeout=60), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        time.sleep(0.3)
+        told = operator.component("database")
+
+    assert told["status"] == "healthy"
+    assert told["values"]["oldest_transaction_seconds"] > 0.3
+    assert told["values"]["oldest_transaction_beside_jobs_seconds"] < 0.2
 
 
 def test_the_timeout_rate_is_timeouts_of_attempts(operator: Operator) -> None:
