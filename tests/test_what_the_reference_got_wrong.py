@@ -174,7 +174,7 @@ def test_row_10_the_cleanup_applies_nothing_again(bank: Bank, sweeper: psycopg.C
     sweeper.execute("UPDATE idempotency_records SET created_at = created_at - interval '30 days'")
     before = bank.footprint(), list(Transaction.objects.values()), list(JournalLine.objects.values())
 
-    assert cleanup().idempotency_records == 1
+    assert cleanup().removed["idempotency_records"] == 1
     assert catch_up(projections.registered()) == 0
     assert (bank.footprint(), list(Transaction.objects.values()), list(JournalLine.objects.values())) == before
     assert not IdempotencyRecord.objects.exists()

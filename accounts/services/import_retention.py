@@ -8,25 +8,19 @@ from django.utils import timezone
 
 from accounts.models import Import, ImportRefusal
 from ops.conf import get_settings
-from ops.debug.cleanup import CleanedUp, Step
+from ops.debug.cleanup import CleanedUp, Step, remove_in_batches
 
 BATCH = 100
 """Imports removed in one transaction: each may have some ten thousand refusals."""
-MAX_BATCHES = 100
+MOST_COUNTED = 10_000
+"""Imports; a dry run counts no further."""
 
 
 def clean_up(dry_run: bool, step: Step) -> CleanedUp:
     """For `ops.debug.cleanup.register_cleanup`: imports past IMPORT_RETENTION_DAYS, finished or not."""
-    step("imports")
     if dry_run:
-        return CleanedUp({"imports": _expired()[: BATCH * MAX_BATCHES].count()})
-    removed = 0
-    for _ in range(MAX_BATCHES):
-        some = _remove_some()
-        removed += some
-        if some < BATCH:
-            return CleanedUp({"imports": removed})
-    return CleanedUp({"imports": removed}, ["imports"])
+        return CleanedUp({"imports": _expired()[:MOST_COUNTED].count()})
+    return remove_in_batches("imports", _remove_some, BATCH, step)
 
 
 def _remove_some() -> int:

@@ -12,13 +12,12 @@ import structlog
 from django.db import connection
 
 from eventstore.projections.base import Orphans, all_read_models
+from ops.debug.cleanup import ENOUGH
 from ops.timeouts import time_left
 
 log = structlog.get_logger(__name__)
 
 WINDOW = 10_000
-ENOUGH = 3.0
-"""Seconds that have to be left of the block's time for one window more."""
 KEYS_SHOWN = 20
 
 

@@ -4,6 +4,11 @@ registers it."""
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ops.timeouts import time_left
+
+ENOUGH = 3.0
+"""Seconds that have to be left of the block's time (`ops.timeouts.within`) for one batch more."""
+
 
 @dataclass(slots=True)
 class CleanedUp:
@@ -12,6 +17,10 @@ class CleanedUp:
 
     removed: dict[str, int] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
+
+    def add(self, part: "CleanedUp") -> None:
+        self.removed |= part.removed
+        self.unfinished += part.unfinished
 
     def in_words(self) -> list[str]:
         """A line for each kind, for people."""
@@ -24,9 +33,23 @@ class CleanedUp:
 
 
 Step = Callable[[str], None]
-"""Told what comes next; raises where the cleanup is to stop."""
+"""Told what comes next, before each batch; raises where the cleanup is to stop."""
 Cleanup = Callable[[bool, Step], CleanedUp]
-"""Called with `dry_run` and whom to tell of each kind before it is removed."""
+"""Called with `dry_run` and whom to tell of what comes next."""
+
+
+def remove_in_batches(kind: str, remove_some: Callable[[], int], batch: int, step: Step) -> CleanedUp:
+    """Calls `remove_some`, which removes at most `batch` rows and returns how many, until no more are left, or not
+    enough of the block's time."""
+    removed = 0
+    while time_left(ENOUGH) >= ENOUGH:
+        step(kind.replace("_", " "))
+        some = remove_some()
+        removed += some
+        if some < batch:
+            return CleanedUp({kind: removed})
+    return CleanedUp({kind: removed}, [kind])
+
 
 _registered: list[Cleanup] = []
 
@@ -39,7 +62,5 @@ def clean_up(*, dry_run: bool, step: Step = lambda kind: None) -> CleanedUp:
     """Runs what is registered, in order."""
     done = CleanedUp()
     for cleanup in _registered:
-        part = cleanup(dry_run, step)
-        done.removed |= part.removed
-        done.unfinished += part.unfinished
+        done.add(cleanup(dry_run, step))
     return done

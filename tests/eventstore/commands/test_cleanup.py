@@ -8,10 +8,13 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from accounts.domain.commands import Deposit
+from accounts.domain.money import Money
 from eventstore import cleanup, projections
+from eventstore.models import IdempotencyRecord
 from eventstore.projections import orphans
 from eventstore.projections.runner import catch_up
-from ops.debug.cleanup import clean_up
+from ops.debug.cleanup import ENOUGH, clean_up
 from ops.detectors import incidents
 from ops.models import AuditEntry, Incident, Resolution, StaffSession
 from ops.timeouts import within
@@ -89,15 +92,27 @@ def test_a_table_is_gone_through_window_by_window(
 
 def test_where_time_runs_out_it_says_what_was_not_gone_through(history: Bank, sweeper: psycopg.Connection) -> None:
     sweeper.execute(ORPHANS["transactions"])
-    with within(orphans.ENOUGH / 2):
+    with within(ENOUGH / 2):
         done = clean_up(dry_run=False)
     assert done.removed["orphaned_transactions"] == 0
-    assert "transactions" in done.unfinished
+    assert {"transactions", "idempotency_records", "imports"} <= set(done.unfinished)
     assert "Not gone through to the end" in done.in_words()[-1]
     assert clean_up(dry_run=False).removed["orphaned_transactions"] == 1
 
 
-def test_the_hourly_cleanup_leaves_orphans_for_a_person_to_look_at(
+def test_all_that_is_past_its_retention_goes_at_once(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "BATCH", 1)
+    bank.do(Deposit(bank.open(), Money(100, "EUR")), key="young")
+    for number in range(130):
+        sweeper.execute(copy_of("idempotency_records", key=f"old-{number}", created_at="2001-02-03"))
+    done = cleanup.cleanup()
+    assert (done.removed["idempotency_records"], done.unfinished) == (130, [])
+    assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
+
+
+def test_the_recurring_cleanup_leaves_orphans_for_a_person_to_look_at(
     history: Bank, sweeper: psycopg.Connection
 ) -> None:
     sweeper.execute(ORPHANS["accounts"])

@@ -8,7 +8,9 @@ import pytest
 
 from accounts.domain.commands import Deposit
 from accounts.domain.money import Money
+from eventstore import cleanup
 from eventstore.models import IdempotencyRecord
+from ops.debug import views
 from ops.models import AuditEntry
 from ops.operations import operation, step
 from tests.bank import Bank
@@ -74,6 +76,32 @@ def test_the_cleanup_says_what_it_did_and_is_audited(operator: Operator, path: s
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor, entry.reason) == ("cleanup", "local", "disk is full")
     assert entry.detail["idempotency_records"] == 1
+
+
+def test_a_cleanup_that_runs_out_of_time_says_what_it_removed_and_is_audited(
+    operator: Operator, bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = bank.open("10.00")
+    for number in range(60):
+        bank.do(Deposit(ann, Money(100, "EUR")), key=f"old-{number}")
+    sweeper.execute("UPDATE idempotency_records SET created_at = created_at - %s", (timedelta(days=30),))
+    remove_some = cleanup._expire_records
+
+    def remove_slowly(retention_hours: int) -> int:
+        time.sleep(0.1)
+        return remove_some(retention_hours)
+
+    monkeypatch.setattr(cleanup, "BATCH", 1)
+    monkeypatch.setattr(cleanup, "_expire_records", remove_slowly)
+    monkeypatch.setattr(views, "CLEANUP_WITHIN", 4.0)
+    before = IdempotencyRecord.objects.count()
+    answer = operator.http.post("/debug/cleanup")
+
+    gone = before - IdempotencyRecord.objects.count()
+    assert answer.status_code == 200
+    assert answer.json()["removed"]["idempotency_records"] == gone > 0
+    assert "idempotency_records" in answer.json()["unfinished"]
+    assert AuditEntry.objects.get().detail["idempotency_records"] == gone < before
 
 
 @pytest.mark.usefixtures("old_record")
