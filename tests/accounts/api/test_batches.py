@@ -1,10 +1,13 @@
 """POST /batches executes many commands in one request, with an outcome for each."""
 
+from cProfile import Profile
 from typing import Any
 
 import pytest
 
+from accounts.api.items import Reader, Sender
 from accounts.api.scopes import PAYMENTS_WRITE
+from eventstore.events import Context
 from eventstore.models import Event
 from tests.accounts.api.caller import Caller, fields_at_fault, new_caller, openapi, refusal
 from tests.bank import Bank
@@ -226,6 +229,31 @@ def test_what_opens_an_account_expects_no_version_of_it(api: Caller, bank: Bank)
         if name.startswith("Batch") and "command" in schema.get("properties", {})
     }
     assert [name for name, fields in offered.items() if "expected_version" not in fields] == ["BatchOpenAccount"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("ammount", "amount"), ("amuont", "amount"), ("kontra", "contra"), ("accountId", "account_id"), ("foo", "")],
+)
+def test_a_misspelt_name_is_told_with_the_one_that_was_meant(api: Caller, wrong: str, meant: str) -> None:
+    answer = api.post("/batches", {"commands": [deposit(api.open(), **{wrong: "1.00"})]})
+
+    [problem] = [outcome["problem"] for outcome in answer.json()["outcomes"]]
+    [message] = [error["message"] for error in problem["errors"] if error["field"] == wrong]
+    assert message == "There is no such field." + (f" Did you mean {meant}?" if meant else "")
+
+
+def test_nonsense_costs_little(api: Caller) -> None:
+    """Counted in calls of functions: a right item takes some hundred, and ten wrong names took 5,600."""
+    wrong = dict.fromkeys(["ammount", "curency", "descripton", "kontra", "accountid", "expectedversion"], "1")
+    wrong |= dict.fromkeys(["idempotencykey", "comand", "amounts", "currencies"], "1")
+    reader = Reader(Sender.of_client(api.client, (PAYMENTS_WRITE,), "k", Context(api.client.actor, "api")))
+    item = deposit(api.open(), **wrong)
+    profile = Profile()
+
+    profile.runcall(lambda: [reader.read(item, number) for number in range(100)])
+
+    assert sum(entry.callcount for entry in profile.getstats()) < 100 * 2_000  # type: ignore[attr-defined]
 
 
 def test_each_command_takes_its_own_scope(api: Caller, bank: Bank) -> None:
