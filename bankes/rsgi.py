@@ -4,6 +4,7 @@ thread when they have come whole.
 So a sender that is slow or falls silent holds no thread. (Behind Granian's own WSGI a handful of silent senders held
 all sixteen, and a read that was given up stopped its process for as long as that sender stayed.) Bodies up to
 `HELD_BODY` are read first; longer ones, and those of imports, are streams that the application reads piece by piece.
+Imports have places of their own: who sends one has a key before it is read, while a long form is read from anybody.
 
 An answer goes out as fast as it is made: Granian keeps what its receiver has not taken yet. Only exports stream, and
 EXPORT_MAX_ROWS bounds them.
@@ -11,7 +12,9 @@ EXPORT_MAX_ROWS bounds them.
 
 import asyncio
 import io
+import math
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -36,7 +39,9 @@ HELD_BODY = 1024 * 1024
 HELD_AT_ONCE = 64 * 1024 * 1024
 """Bytes of bodies that have come and are worked on or wait for a thread, in a process."""
 STREAMS = 4
-"""Long bodies at once in a process: each takes a thread for as long as it comes."""
+"""Imports at once in a process, and as many other long bodies: each takes a thread for as long as it comes."""
+LONG_WITHIN = 4
+"""Times BODY_READ_TIMEOUT, in all, for a long body to come. (IMPORT_TIME_LIMIT bounds an import.)"""
 LOOK_EVERY = 1.0
 """Seconds between two looks for bodies that do not come."""
 SEND_WITHIN = 60.0
@@ -58,15 +63,17 @@ class Front:
         self._lane = FastLane(self._threads) if fast_lane else None
         self._bounds = Bounds()
         self._held = 0
-        self._streams = 0
+        self._streams = Counter[bool]()  # by whether they are imports
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         environ = environ_of(scope)
         length = _length(environ)
         if length == 0:
             await self._answer(environ, protocol, io.BytesIO())
-        elif length > HELD_BODY or environ.get("CONTENT_TYPE", "").startswith(LinesParser.media_type):
-            await self._stream(environ, protocol, length)
+        elif environ.get("CONTENT_TYPE", "").startswith(LinesParser.media_type):
+            await self._stream(environ, protocol, length, is_import=True)
+        elif length > HELD_BODY:
+            await self._stream(environ, protocol, length, is_import=False)
         else:
             await self._hold(environ, protocol)
 
@@ -104,15 +111,17 @@ class Front:
         except ProtocolClosed:
             raise ConnectionError("The connection broke before the end of the body.") from None
 
-    async def _stream(self, environ: Environ, protocol: Any, length: int) -> None:
-        if self._streams >= STREAMS:
+    async def _stream(self, environ: Environ, protocol: Any, length: int, *, is_import: bool) -> None:
+        if self._streams[is_import] >= STREAMS:
             _refuse(protocol, ErrorCode.OVERLOADED, "Other long bodies are being received. Nothing was done.")
             return
-        self._streams += 1
+        self._streams[is_import] += 1
+        patience = get_settings().body_read_timeout
+        within = math.inf if is_import else LONG_WITHIN * patience
         try:
-            await self._answer(environ, protocol, Stream(protocol, length, get_settings().body_read_timeout))
+            await self._answer(environ, protocol, Stream(protocol, length, patience, within))
         finally:
-            self._streams -= 1
+            self._streams[is_import] -= 1
 
     async def _answer(self, environ: Environ, protocol: Any, body: Any) -> None:
         environ["wsgi.input"] = body
@@ -226,15 +235,17 @@ class Bounds:
 class Stream(io.RawIOBase):
     """A body that is read while it comes, from a thread; the `wsgi.input` of PEP 3333.
 
-    Reading raises TimeoutError where the next piece did not come within `patience` seconds, and ConnectionError where
-    the body ends too early; both say so, and what came before was read.
+    Reading raises TimeoutError where the next piece did not come within `patience` seconds, or all pieces within
+    `within`, and ConnectionError where the body ends too early; they say so, and what came before was read. Time in
+    which nobody waits for a piece does not count.
     """
 
-    def __init__(self, protocol: Any, length: int, patience: float) -> None:
+    def __init__(self, protocol: Any, length: int, patience: float, within: float) -> None:
         self._pieces = protocol.__aiter__()
         self._loop = asyncio.get_running_loop()
         self._missing = length
         self._patience = patience
+        self._within = self._left = within
         self._rest = b""
         self._broken: OSError | None = None
 
@@ -260,16 +271,20 @@ class Stream(io.RawIOBase):
         return came[:wanted]
 
     async def _next(self) -> bytes:
+        began = self._loop.time()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(min(self._patience, self._left)):
                 piece = bytes(await anext(self._pieces))
         except TimeoutError:
+            if self._left < self._patience:
+                raise TimeoutError(f"The body did not come within {self._within} s.") from None
             raise TimeoutError(f"Nothing came for {self._patience} s.") from None
         except (StopAsyncIteration, ProtocolClosed):
             piece = b""
         if not piece:
             raise ConnectionError("The connection broke before the end of the body.")
         self._missing -= len(piece)
+        self._left -= self._loop.time() - began
         return piece
 
 

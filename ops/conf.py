@@ -191,7 +191,8 @@ class Settings(BaseSettings):
         30,
         ge=1,
         le=600,
-        description="Longest wait of the web server for a request's body, or for the next piece of a long one.",
+        description="Longest wait of the web server for a request's body, or for the next piece of a long one, "
+        "which has four times as long in all unless it is an import.",
     )
     import_time_limit: int = Field(
         3600, ge=1, le=86_400, description="Longest run of one request of an import; it can be gone on with."

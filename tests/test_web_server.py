@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from django.conf import settings
 
 from accounts.models import Account
 from tests.accounts.api.caller import Caller, new_caller
@@ -93,18 +95,22 @@ def test_many_callers_at_once_over_both_workers_are_each_booked_once(web: Web, c
 
 def request_head(web: Web, caller: Caller, path: str, **headers: str) -> socket.socket:
     """A connection on which the head of a POST was sent, and nothing of its body."""
+    head = {"Authorization": f"Bearer {caller.token}", "Idempotency-Key": "night-run"} | headers
+    return anybodys_head(web, f"/api/v1{path}", **head)
+
+
+def anybodys_head(web: Web, path: str, **headers: str) -> socket.socket:
     address = urlsplit(web.url)
     connection = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20)
-    head = {"Host": "localhost", "Authorization": f"Bearer {caller.token}", "Idempotency-Key": "night-run"} | headers
-    lines = [f"POST /api/v1{path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+    head = {"Host": "localhost"} | headers
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
 
 
-def import_request(web: Web, caller: Caller, *, length: int) -> socket.socket:
-    return request_head(
-        web, caller, "/imports", **{"Content-Type": "application/x-ndjson", "Content-Length": str(length)}
-    )
+def import_request(web: Web, caller: Caller, *, length: int, key: str = "night-run") -> socket.socket:
+    head = {"Content-Type": "application/x-ndjson", "Content-Length": str(length), "Idempotency-Key": key}
+    return request_head(web, caller, "/imports", **head)
 
 
 def deposits(account_id: str, count: int) -> bytes:
@@ -232,6 +238,55 @@ def test_long_bodies_are_received_a_few_at_once_and_the_next_is_told_to_come_lat
         assert told
         assert all(answer.startswith(b"HTTP/1.1 503") and b"retry-after" in answer.lower() for answer in told)
         assert web.post(f"/accounts/{account_id}/deposits", BODY, token=caller.token, key="short")[0] == 200
+
+
+def test_long_bodies_that_drip_shut_no_import_out_and_come_to_an_end(
+    db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than both workers have places for, from anybody: no key is needed for the form."""
+    monkeypatch.setenv("BODY_READ_TIMEOUT", "1")
+    account_id = caller.open()
+    body = deposits(account_id, 10)
+    form = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Content-Length": "2000000",
+        "Cookie": f"{settings.CSRF_COOKIE_NAME}={'x' * 32}",  # without one it is refused unread
+    }
+    with web_server() as web, ExitStack() as dripping:
+        senders = [dripping.enter_context(anybodys_head(web, "/admin/login/", **form)) for _ in range(16)]
+        told: list[bytes] = []
+        for number in range(15):
+            for sender in senders:
+                with suppress(OSError):
+                    sender.sendall(b"x")
+            if number < 4:
+                with import_request(web, caller, length=len(body), key=f"file-{number}") as connection:
+                    connection.sendall(body)
+                    told.append(connection.recv(65536))
+            time.sleep(0.4)
+        for sender in senders:
+            sender.settimeout(0.1)
+        ends = Counter(sender.recv(65536)[:12] for sender in senders)
+        late = anybodys_head(web, "/admin/login/", **form)
+        late.settimeout(0.5)
+        with late, pytest.raises(TimeoutError):  # there is a place again: it is waited for
+            late.recv(65536)
+    assert set(ends) == {b"HTTP/1.1 403", b"HTTP/1.1 503"}
+    assert ends[b"HTTP/1.1 403"] >= 4, "as many were read as a worker has places, and no longer than for a while"
+    assert [answer[:12] for answer in told] == [b"HTTP/1.1 200"] * 4
+    assert Account.objects.get(pk=account_id).balance == 40
+
+
+def test_an_import_may_come_slowly_for_long(db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BODY_READ_TIMEOUT", "1")
+    account_id = caller.open()
+    body = deposits(account_id, 12)
+    with web_server() as web, import_request(web, caller, length=len(body)) as slow:
+        for line in body.splitlines(keepends=True):
+            slow.sendall(line)
+            time.sleep(0.5)
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+    assert Account.objects.get(pk=account_id).balance == 12
 
 
 def test_a_header_that_passes_for_another_is_not_heard(web: Web, caller: Caller) -> None:
