@@ -9,7 +9,7 @@ The files are shared by the processes of one machine (or of one volume), not bet
 """
 
 from ops.board.reading import Seen, boards, in_hand, one_look, own_slots, total, totals, totals_by_second
-from ops.board.writing import Slot, count, own_in_hand, publish, take_slot
+from ops.board.writing import Slot, count, own_in_hand, publish, take_slot, unseen
 
 __all__ = [
     "Seen",
@@ -25,4 +25,5 @@ __all__ = [
     "total",
     "totals",
     "totals_by_second",
+    "unseen",
 ]

@@ -5,6 +5,7 @@ import mmap
 import os
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from ops.board.layout import (
@@ -65,7 +66,7 @@ def opened() -> list[tuple[Opened, bool]]:
     try:
         with os.scandir(directory()) as entries:
             paths = [entry.path for entry in entries if entry.name.endswith(SUFFIX)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # then `writing.unseen` says so
         return []
     known = _opened
     _opened = {path: board for path in paths if (board := known.get(path) or _open(path)) is not None}
@@ -75,15 +76,16 @@ def opened() -> list[tuple[Opened, bool]]:
         if alive or board.last_count >= time.time() - SECONDS:
             found.append((board, alive))
         else:
-            Path(path).unlink(missing_ok=True)
+            with suppress(OSError):  # where nothing can be written, it stays
+                Path(path).unlink()
     return found
 
 
 def _open(path: str) -> Opened | None:
-    """None for a file that is gone, or that its writer has not finished yet."""
+    """None for a file that is gone, or somebody else's, or that its writer has not finished yet."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     if os.fstat(descriptor).st_size < SIZE:
         os.close(descriptor)

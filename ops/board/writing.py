@@ -41,6 +41,9 @@ from ops.board.layout import (
 
 log = structlog.get_logger(__name__)
 
+TRY_AGAIN_AFTER = 60.0
+"""Seconds, where BOARD_DIR could not be written."""
+
 
 class Slot:
     """One operation's place on the board; None for `number` where the board is full and nothing is shown."""
@@ -60,9 +63,12 @@ class Slot:
 
 
 class Board:
-    """The file of this process, or (`folder` None) memory that nobody else sees. Safe to share between threads."""
+    """The file of this process, or (`folder` None) memory that nobody else sees; `unseen` says why. Safe to share
+    between threads."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, unseen: str = "") -> None:
+        self.unseen = unseen
+        self.tried_at = time.monotonic()
         self._descriptor = -1 if folder is None else _make_file(folder)
         self._map = mmap.mmap(self._descriptor, SIZE)
         self._lock = threading.Lock()
@@ -173,12 +179,28 @@ def own() -> Board:
     if _board is None:
         with _begin:
             if _board is None:
-                try:
-                    _board = Board(directory())
-                except OSError as error:
-                    log.error("board_unavailable", board_dir=str(directory()), error=str(error))
-                    _board = Board(None)
+                _board = _new_board()
     return _board
+
+
+def _new_board() -> Board:
+    try:
+        return Board(directory())
+    except OSError as error:
+        log.error("board_unavailable", board_dir=str(directory()), error=str(error))
+        return Board(None, unseen=error.strerror or str(error))
+
+
+def _try_again() -> None:
+    """Where that succeeds, what is in hand stays where nobody sees it until it ends."""
+    global _board
+    with _begin:
+        if _board is None or not _board.unseen or time.monotonic() - _board.tried_at < TRY_AGAIN_AFTER:
+            return
+        tried = _new_board()
+        _board.tried_at = tried.tried_at
+        if not tried.unseen:
+            _board = tried
 
 
 def _after_fork() -> None:
@@ -202,8 +224,15 @@ def own_in_hand() -> int:
     return own().in_hand
 
 
+def unseen() -> str:
+    """Why the other processes do not see this one, and `reading` does not either; "" where they do."""
+    return own().unseen
+
+
 def publish(facts: Mapping[str, Any]) -> None:
-    """Replaces what this process says of itself (pool, caches, breakers): JSON-ready, at most 32 KiB."""
+    """Replaces what this process says of itself (pool, caches, breakers): JSON-ready, at most 32 KiB. Called every
+    second, so it is here that an unseen process tries to be seen again."""
+    _try_again()
     own().publish(facts)
 
 

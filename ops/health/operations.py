@@ -43,10 +43,13 @@ def check_operations() -> Report:
         "refused_last_minute": board.total("operations_refused", 60),
         "by_kind": dict(Counter(entry["kind"] for entry in active)),
         "oldest_seconds": round(max((entry["age"] for entry in active), default=0.0), 3),
+        "unseen": int(bool(board.unseen())),
+        "board_error": board.unseen(),
         "stuck_operations": [finding["reason"] for finding in stuck[:SHOWN]],
     }
     limits = (
         Limit("stuck", "operations are stuck", degraded=0),
+        Limit("unseen", f"nobody sees what this process does: BOARD_DIR: {board.unseen()}", degraded=0),
         Limit("utilization", "as many operations are in hand as the bank takes", degraded=0.8, unhealthy=0.999),
     )
     return judge(values, limits, well="operations come and go")

@@ -32,7 +32,8 @@ class _Others:
         now = time.monotonic()
         if now - self._read_at > TRUST and self._lock.acquire(blocking=False):
             try:
-                self._count = board.in_hand() - board.own_in_hand()
+                own = 0 if board.unseen() else board.own_in_hand()
+                self._count = board.in_hand() - own
                 self._read_at = now
             finally:
                 self._lock.release()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,12 +19,14 @@ from accounts.models import LedgerProof
 from eventstore import projections
 from eventstore.projections.runner import catch_up
 from ops import board
-from ops.board import facts
+from ops.board import facts, writing
 from ops.detectors.models import MonitorRun
 from ops.health import database
-from ops.operations import operation
+from ops.operations import active, operation
+from ops.operations.limit import TRUST
 from ops.timeouts import record
 from tests.bank import Bank
+from tests.configured import configured
 from tests.ops.operators import Operator
 from tests.pools import all_connections_taken
 
@@ -188,6 +191,44 @@ def test_a_session_that_waits_for_a_lock_is_told_with_its_blocker(operator: Oper
 
         assert (waiting["pid"], waiting["blocked_by"]) == (second.info.backend_pid, [first.info.backend_pid])
     until(lambda: operator.component("deadlocks")["values"]["waiting_sessions"] == 0)
+
+
+def test_a_process_that_nobody_sees_says_so_until_it_is_seen(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "board"
+    folder.symlink_to("/proc")  # where nobody can make a file
+    monkeypatch.setattr(writing, "_board", None)
+    with configured(board_dir=folder), operation("job", "unseen"):
+        told = operator.component("operations")
+        folder.unlink()
+        folder.mkdir()
+        facts.tell()
+        early = operator.component("operations")
+        monkeypatch.setattr(writing, "TRY_AGAIN_AFTER", 0.0)
+        facts.tell()
+        seen = operator.component("operations")
+        with operation("job", "seen"):
+            names = [entry["name"] for entry in active()]
+
+    assert (told["status"], told["values"]["board_error"]) == ("degraded", "No such file or directory")
+    assert "nobody sees what this process does: BOARD_DIR: No such file or directory" in told["reason"]
+    assert early["status"] == "degraded", "it is not tried every second"
+    assert seen["status"] == "healthy"
+    assert names == ["seen"]
+
+
+@pytest.mark.parametrize("where", ["file/board", "file"])
+def test_a_board_dir_that_is_none_stops_no_payment(
+    operator: Operator, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(writing, "_board", None)
+    with configured(board_dir=tmp_path / where):
+        time.sleep(TRUST)
+        ann = bank.open("1.00")
+        assert operator.component("operations")["status"] == "degraded"
+    assert bank.balance(ann) == 100
 
 
 def test_a_stuck_operation_is_told_while_it_lasts(operator: Operator) -> None:

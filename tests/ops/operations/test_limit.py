@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from eventstore.errors import TooManyCommands
 from ops import board
+from ops.board import facts, writing
 from ops.conf import get_settings
 from ops.operations import TooManyOperations, operation, require_room
 from ops.operations.limit import TRUST
@@ -75,6 +77,30 @@ def test_operations_of_other_processes_count(bank: Bank) -> None:
     time.sleep(TRUST)
     bank.deposit(ann, "1.00")
     assert bank.balance(ann) == 100
+
+
+@pytest.fixture
+def unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process that has no board: in /proc nobody can make a file."""
+    (tmp_path / "board").symlink_to("/proc")
+    monkeypatch.setattr(writing, "_board", None)
+    with configured(board_dir=tmp_path / "board"):
+        yield
+    time.sleep(TRUST)
+
+
+@pytest.mark.usefixtures("unseen")
+def test_operations_of_a_process_that_nobody_sees_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "TRY_AGAIN_AFTER", 0.0)
+    with configured(max_concurrent_operations=2), operation("job", "first"):
+        time.sleep(TRUST)
+        require_room()
+        with operation("job", "second"):
+            time.sleep(TRUST)
+            facts.tell()  # tries in vain
+            with pytest.raises(TooManyOperations, match="2 operations are in hand"):
+                require_room()
+        require_room()
 
 
 def test_a_refusal_is_counted_and_says_how_many_are_in_hand(full: None) -> None:
