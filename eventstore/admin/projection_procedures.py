@@ -67,8 +67,8 @@ class Undo(_OfProjection, ByJob):
     action = job = "undo_projection"
     button = "Undo the last rebuild"
     about = (
-        "Puts the tables that the last rebuild replaced back in use. They catch up from where they were left; the "
-        "rebuilt ones are thrown away."
+        "Puts the tables that the last rebuild replaced back in use. They catch up from where they were left, and "
+        "their dead letters wait again; the rebuilt ones are thrown away."
     )
 
     def plan(self, data: dict[str, Any]) -> Plan:

@@ -1,8 +1,8 @@
 """Dead letters: events that a projection could not take, and those parked behind them.
 
 States: `failed` blocks its stream; `parked` waits behind it; `applied` and `discarded` are resolved; `superseded`
-belongs to a generation that was replaced; `unreadable` is a message that was no event (its event is taken from the
-feed instead), which waits until somebody has acknowledged it.
+belongs to a generation that was replaced, and waits again where that is undone; `unreadable` is a message that was no
+event (its event is taken from the feed instead), which waits until somebody has acknowledged it.
 """
 
 import traceback

@@ -63,7 +63,7 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
             return _finish(projection, following, shards, events, progress, dry_run)
         except BaseException:
             if not connection.in_atomic_block:
-                _throw_away(projection, following)
+                _throw_away(projection)
             raise
 
 
@@ -102,30 +102,39 @@ def _prepare(projection: Projection[Any], shards: int) -> Generation:
     with transaction.atomic(), connection.cursor() as cursor:
         checkpoints.begin(cursor, projection, shards)
         active = checkpoints.active(cursor, projection.name)
-        following = Generation(projection.name, active.number + 1)
-        _forget(cursor, following)
+        _forget_unused(cursor, active)
+        following = Generation(projection.name, _last_number(cursor, active) + 1)
         for table in projection.tables:
             cursor.execute("SELECT create_shadow(%s)", (table,))
         checkpoints.make(cursor, following, shards)
     return following
 
 
-def _throw_away(projection: Projection[Any], generation: Generation) -> None:
+def _throw_away(projection: Projection[Any]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         for table in projection.tables:
             cursor.execute("SELECT drop_shadow(%s)", (table,))
-        _forget(cursor, generation)
+        _forget_unused(cursor, checkpoints.active(cursor, projection.name))
 
 
-def _forget(cursor: Any, generation: Generation) -> None:
+def _forget_unused(cursor: Any, active: Generation) -> None:
+    """Checkpoints and letters of a generation that was not swapped in. (One that was undone has no checkpoints, and
+    its letters stay on record.)"""
     cursor.execute(
-        "DELETE FROM projection_checkpoints WHERE projection = %s AND generation >= %s",
-        (generation.projection, generation.number),
+        "WITH gone AS (DELETE FROM projection_checkpoints WHERE projection = %s AND generation > %s"
+        " RETURNING generation)"
+        " DELETE FROM dead_letters WHERE projection = %s AND generation IN (SELECT generation FROM gone)",
+        (active.projection, active.number, active.projection),
     )
+
+
+def _last_number(cursor: Any, active: Generation) -> int:
+    """Of the generations that there are and those that letters are left of: their numbers are not used again."""
     cursor.execute(
-        "DELETE FROM dead_letters WHERE projection = %s AND generation >= %s",
-        (generation.projection, generation.number),
+        "SELECT greatest(%s, max(generation)) FROM dead_letters WHERE projection = %s",
+        (active.number, active.projection),
     )
+    return int(cursor.fetchone()[0])
 
 
 def _reached(generation: Generation) -> int:
@@ -173,7 +182,7 @@ def _finish(
                 cursor.execute("SELECT swap_table(%s, 'shadow', 'previous')", (table,))
             _activate(cursor, projection, following, replaced=current)
     if dry_run:
-        _throw_away(projection, following)
+        _throw_away(projection)
     return Report(events=events, rows=rows, repaired=repaired, swapped=not dry_run)
 
 
@@ -240,15 +249,26 @@ def _activate(cursor: Any, projection: Projection[Any], generation: Generation, 
         " reason = CASE WHEN paused_by = '' THEN '' ELSE reason END WHERE name = %s",
         (generation.number, projection.version, projection.name),
     )
+    forwards = generation.number > replaced.number
     cursor.execute(
-        "UPDATE dead_letters SET state = 'superseded', resolved_at = now(), resolved_by = 'rebuild'"
+        "UPDATE dead_letters SET state = 'superseded', resolved_at = now(), resolved_by = %s"
         " WHERE projection = %s AND generation <> %s AND state IN ('failed', 'parked')",
-        (projection.name, generation.number),
+        ("rebuild" if forwards else "undo", projection.name, generation.number),
     )
-    if generation.number > replaced.number:  # older ones than the replaced have no tables any more
+    if forwards:  # older ones than the replaced have no tables any more
         cursor.execute(
             "DELETE FROM projection_checkpoints WHERE projection = %s AND generation < %s",
             (projection.name, replaced.number),
         )
-    else:
-        _forget(cursor, replaced)
+        return
+    # What the rebuild superseded waits again: the tables lack it, and their checkpoints lie beyond it.
+    cursor.execute(
+        "UPDATE dead_letters SET state = CASE WHEN attempts > 0 THEN 'failed' ELSE 'parked' END,"
+        " resolved_at = NULL, resolved_by = ''"
+        " WHERE projection = %s AND generation = %s AND state = 'superseded' AND resolved_by = 'rebuild'",
+        (projection.name, generation.number),
+    )
+    cursor.execute(
+        "DELETE FROM projection_checkpoints WHERE projection = %s AND generation = %s",
+        (projection.name, replaced.number),
+    )

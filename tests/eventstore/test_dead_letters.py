@@ -12,7 +12,7 @@ from accounts.models import Transaction
 from accounts.projections.transactions import Transactions
 from eventstore import projections
 from eventstore.events import StoredEvent
-from eventstore.models import DeadLetter
+from eventstore.models import DeadLetter, ProjectionState
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable
 from eventstore.projections.runner import catch_up
@@ -174,6 +174,49 @@ def test_a_rebuild_supersedes_the_letters_of_the_tables_that_it_replaced(
     assert amounts(sick) == [100, 200, 666, 10, 10, 10]
     assert set(DeadLetter.objects.values_list("state", flat=True)) == {"superseded"}
     call_command("verify_ledger")
+
+
+def test_undoing_a_rebuild_has_the_letters_wait_again(bank: Bank, fragile: dict[str, bool]) -> None:
+    sick, _ = poisoned(bank)
+    catch_up(projections.registered())
+    fragile["mended"] = True
+    call_command("rebuild_projection", "transactions")
+
+    call_command("rebuild_projection", "transactions", "--undo")
+    bank.deposit(sick, "5.00")
+    catch_up([Transactions()])
+
+    assert amounts(sick) == [100, 200], "a later event was applied past the poison"
+    letters = DeadLetter.objects.order_by("position")
+    assert list(letters.values_list("state", flat=True)) == ["failed", "parked", "parked", "parked", "parked"]
+    assert set(letters.values_list("resolved_at", "resolved_by")) == {(None, "")}
+    done = dead_letters.retry(letters[1].id, by="staff:alice")
+    assert (done.applied, done.left, done.error) == (5, 0, "")
+    assert amounts(sick) == [100, 200, 666, 10, 10, 10, 500]
+    call_command("verify_ledger")
+
+
+def test_letters_of_tables_that_were_undone_stay_on_record_and_never_count_for_others(
+    bank: Bank, fragile: dict[str, bool]
+) -> None:
+    sick, _ = poisoned(bank)
+    call_command("rebuild_projection", "transactions")
+    letter = DeadLetter.objects.get(state="failed")
+    dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data")
+    bank.deposit(sick, "6.66")
+    catch_up([Transactions()])
+
+    call_command("rebuild_projection", "transactions", "--undo")
+
+    of_undone = DeadLetter.objects.filter(generation=letter.generation).order_by("position")
+    told = list(of_undone.values_list("state", "resolved_by"))
+    assert told == [("discarded", "staff:bob"), *[("applied", "staff:bob")] * 3, ("superseded", "undo")]
+    fragile["mended"] = True
+    call_command("rebuild_projection", "transactions")
+    assert ProjectionState.objects.get(name="transactions").active_generation > letter.generation
+    call_command("replay_events", "--aggregate", str(sick), "--from-version", "1")
+    assert amounts(sick) == [100, 200, 666, 10, 10, 10, 666]
+    assert list(of_undone.values_list("state", "resolved_by")) == told
 
 
 def test_a_message_that_cannot_be_read_is_kept_once(db: None) -> None:
