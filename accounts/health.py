@@ -15,14 +15,20 @@ MEASURES = (
         "ledger",
         value("unproved_seconds"),
     ),
-    Measure("ledger_differences", "Differences that the last proof found.", "ledger", value("differences")),
+    Measure(
+        "ledger_differences",
+        "Differences that the last proof found, or the last one that was held against seals.",
+        "ledger",
+        value("differences"),
+    ),
     Measure("ledger_proved_events", "Events that it proved.", "ledger", value("events")),
 )
 LAST_PROOF = """
-    SELECT p.at, p.position, p.events, p.differences, p.seconds,
+    SELECT p.at, p.position, p.events, p.differences, greatest(p.differences, s.differences), p.seconds,
            extract(epoch FROM clock_timestamp() - coalesce(p.at, i.installed))::float
       FROM (SELECT min(applied) AS installed FROM django_migrations) i
       LEFT JOIN LATERAL (SELECT * FROM ledger_proofs ORDER BY id DESC LIMIT 1) p ON true
+      LEFT JOIN LATERAL (SELECT * FROM ledger_proofs WHERE seals > 0 ORDER BY id DESC LIMIT 1) s ON true
 """
 
 
@@ -33,11 +39,11 @@ def register() -> None:
 
 def check_ledger() -> Report:
     """The last `verify_ledger` found no difference, and is not too old; a bank that is new has as much time for its
-    first one."""
+    first one. What was found against seals, no proof without them takes back: it cannot see it."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(LAST_PROOF)
-            at, position, events, differences, seconds, age = cursor.fetchone()
+            at, position, events, in_last, differences, seconds, age = cursor.fetchone()
     except Error:
         return Report("unhealthy", "PostgreSQL, which knows, does not answer")
     values = {
@@ -50,7 +56,13 @@ def check_ledger() -> Report:
         "took_seconds": seconds,
     }
     limits = (
-        Limit("differences", "the books do NOT agree", unhealthy=0),
+        Limit(
+            "differences",
+            "the books do NOT agree"
+            if in_last
+            else "the books did NOT agree when they were last held against seals, which the last proof was not",
+            unhealthy=0,
+        ),
         Limit(
             "unproved_seconds",
             "the last proof of the books is too old" if at else "the books have never been proved",

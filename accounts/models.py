@@ -154,6 +154,7 @@ class LedgerProof(models.Model):
     events = models.BigIntegerField()
     streams = models.BigIntegerField()
     seconds = models.FloatField()
+    seals = models.IntegerField(db_default=0, help_text="How many seals it was held against, too.")
     differences = models.IntegerField()
     first_differences = models.JSONField(default=list)
 

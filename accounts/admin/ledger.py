@@ -149,6 +149,7 @@ class LedgerProofAdmin(KeysetAdmin):
         Column("Events", lambda proof: proof.events, numeric=True),
         Column("Streams", lambda proof: proof.streams, numeric=True),
         Column("Up to position", lambda proof: proof.position, numeric=True),
+        Column("Seals", lambda proof: proof.seals, numeric=True),
         Column("Seconds", lambda proof: f"{proof.seconds:.1f}", numeric=True),
     )
 
@@ -160,6 +161,7 @@ class LedgerProofAdmin(KeysetAdmin):
             ("Events", obj.events),
             ("Streams", obj.streams),
             ("Up to position", obj.position),
+            ("Held against seals", obj.seals or "none"),
             ("Seconds", f"{obj.seconds:.1f}"),
             *([("First differences", in_lines(obj.first_differences))] if obj.differences else []),
             *([("Where to mend it", mended_at(obj.first_differences))] if obj.differences else []),

@@ -67,6 +67,7 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
         events=result.events,
         streams=result.streams,
         seconds=result.seconds,
+        seals=len(sealed),
         differences=result.differences,
         first_differences=result.first_differences,
     )

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -12,12 +13,17 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts.models import LedgerProof
+from accounts.tasks import verify_ledger
 from eventstore import feed, projections
 from eventstore.events import COLUMNS, StoredEvent
 from eventstore.hashing import GENESIS
 from eventstore.models import Event
 from eventstore.projections.runner import catch_up
 from tests.bank import Bank
+from tests.ops.admin.dialog import page_text
+from tests.ops.operators import Operator
+from tests.staff import make_staff, signed_in
 
 
 @pytest.fixture
@@ -125,6 +131,34 @@ def test_history_that_was_rewritten_so_that_all_hashes_fit_is_found_by_its_seal_
         call_command("verify_ledger", "--seals", str(file))
     assert f"positions {int(str(first['position'])) + 1} to {second['position']} are not those" in str(told.value)
     assert "2 then, 2 now" in str(told.value)
+
+
+def test_a_proof_without_seals_does_not_take_back_what_one_with_them_found(
+    bank: Bank, file: Path, sweeper: psycopg.Connection
+) -> None:
+    operator, ann = Operator(), bank.open("100.00")
+    catch_up(projections.registered())
+    call_command("seal_books", file)
+    rewrite(ann, sweeper)
+    with pytest.raises(CommandError, match="1 differences"):
+        call_command("verify_ledger", "--seals", str(file))
+
+    verify_ledger()
+
+    assert list(LedgerProof.objects.order_by("id").values_list("seals", "differences")) == [(1, 1), (0, 0)]
+    told = operator.component("ledger")
+    assert (told["status"], told["values"]["differences"]) == ("unhealthy", 1)
+    assert "when they were last held against seals" in told["reason"]
+    auditor = signed_in(make_staff("auditor"))
+    proofs = LedgerProof.objects.order_by("id").values_list("pk", flat=True)
+    pages = [page_text(auditor.get(f"/admin/accounts/ledgerproof/{pk}/change/")) for pk in proofs]
+    told_of_seals = [re.search(r"Held against seals(?:<[^>]*>|\s)+(\w+)", page) for page in pages]
+    assert [told and told[1] for told in told_of_seals] == ["1", "none"]
+
+    file.unlink()
+    call_command("seal_books", file)  # of the books as they are now, since these cannot be put right
+    call_command("verify_ledger", "--seals", str(file))
+    assert operator.component("ledger")["reason"] == "the books agree"
 
 
 ANN = "aggregate_id = (SELECT aggregate_id FROM events ORDER BY position LIMIT 1)"
