@@ -6,7 +6,7 @@ from typing import Any
 from eventstore import projections
 from eventstore.models import DeadLetter, ProjectionState
 from eventstore.projections import dead_letters
-from eventstore.projections.base import Projection
+from eventstore.projections.base import Inline, Projection
 from eventstore.projections.dead_letters import NotResolvable, Redrive
 from ops.approvals.jobs import ApprovedJob
 from ops.approvals.registry import Approved, CannotDo, Carried, Command, SensitiveAction
@@ -89,8 +89,8 @@ class Swap(ApprovedJob):
             raise CannotDo(str(error)) from error
         if not isinstance(read_model, Projection):
             return [f"{name} is compared with the events, and its rows are mended in place.", compared(name)]
-        if read_model.has_side_effects:
-            raise CannotDo(f"{name} cannot be rebuilt: all that was ever sent would be sent again.")
+        if why := cannot_rebuild(read_model):
+            raise CannotDo(why)
         return [
             f"The tables {', '.join(read_model.tables)} are filled anew from all events, beside those in use.",
             "Then they take their place. Reading goes on all the while; the replaced ones are kept for an undo.",
@@ -104,6 +104,18 @@ class Swap(ApprovedJob):
             "generation": state.active_generation if state else 1,
             "code_version": read_model.version if isinstance(read_model, Projection) else 1,
         }
+
+
+def cannot_rebuild(read_model: Projection[Any] | Inline) -> str:
+    """Why a read model is neither rebuilt nor compared; "" where nothing speaks against it."""
+    if not isinstance(read_model, Projection):
+        return ""
+    if read_model.has_side_effects:
+        return f"{read_model.name} cannot be rebuilt: all that was ever sent would be sent again."
+    state = ProjectionState.objects.filter(pk=read_model.name).first()
+    if state and state.paused_by:
+        return f"{read_model.name} is paused by {state.paused_by}, and this would carry it on: resume it first."
+    return ""
 
 
 def compared(name: str) -> str:

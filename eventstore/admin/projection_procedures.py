@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connection
 
 from eventstore import projections
-from eventstore.approvals import Swap, compared
+from eventstore.approvals import Swap, cannot_rebuild, compared
 from eventstore.models import ProjectionState
 from eventstore.projections import checkpoints
 from eventstore.projections.base import Inline, Projection
@@ -30,10 +30,6 @@ class _OfProjection(Procedure):
     def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
         return {"name": self.name}
 
-    def _require_rebuildable(self) -> None:
-        if isinstance(self.read_model, Projection) and self.read_model.has_side_effects:
-            raise NotDone(f"{self.name} cannot be rebuilt: all that was ever sent would be sent again.")
-
 
 class Compare(_OfProjection, ByJob):
     action = job = "compare_projection"
@@ -44,7 +40,8 @@ class Compare(_OfProjection, ByJob):
     )
 
     def plan(self, data: dict[str, Any]) -> Plan:
-        self._require_rebuildable()
+        if why := cannot_rebuild(self.read_model):
+            raise NotDone(why)
         return Plan([f"{self.name} is filled anew beside the one in use and compared with it.", compared(self.name)])
 
 

@@ -81,7 +81,7 @@ def running(cursor: Any, name: str) -> Generation:
     cursor.execute("SELECT active_generation, paused_by FROM projections WHERE name = %s", (name,))
     row = cursor.fetchone() or (1, "")
     if row[1]:
-        raise Paused(f"projection {name} is paused by {row[1]}")
+        raise Paused(f"projection {name} is paused by {row[1]}: have it resumed first, on its page in the admin")
     return Generation(name, row[0])
 
 

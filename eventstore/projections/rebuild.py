@@ -45,6 +45,7 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
 
     Raises:
         StoreBusy: it is being rebuilt by someone else.
+        Paused: a person wants it to stay as it is; the comparison would carry it on.
         SideEffects: it has some, which a rebuild would repeat.
         UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
     """
@@ -101,7 +102,7 @@ def _prepare(projection: Projection[Any], shards: int) -> Generation:
     """Empty shadow tables and checkpoints of the next generation."""
     with transaction.atomic(), connection.cursor() as cursor:
         checkpoints.begin(cursor, projection, shards)
-        active = checkpoints.active(cursor, projection.name)
+        active = checkpoints.running(cursor, projection.name)
         _forget_unused(cursor, active)
         following = Generation(projection.name, _last_number(cursor, active) + 1)
         for table in projection.tables:
@@ -172,7 +173,7 @@ def _finish(
     with each_statement(STATEMENT_LIMIT), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}s'")
         checkpoints.claim(cursor, projection.name)
-        current = checkpoints.active(cursor, projection.name)
+        current = checkpoints.running(cursor, projection.name)
         while feed.mark() > _reached(following):
             events += _fill(projection, following, shards, "shadow", progress)
         _bring_along(projection, current, shards)

@@ -46,7 +46,10 @@ class Runner:
             outdated = checkpoints.begin(cursor, projection, self.shards)
         if outdated:
             log.info("projection_outdated", projection=projection.name, version=projection.version)
-            rebuild(projection, lambda done, total: None)
+            try:
+                rebuild(projection, lambda done, total: None)
+            except Paused as paused:
+                log.warning("projection_waits", projection=projection.name, reason=str(paused))
 
     def step(self) -> int:
         """Applies one batch; returns how many events it took from the feed: 0 when there is nothing to do now.

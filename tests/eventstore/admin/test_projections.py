@@ -5,6 +5,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 
 from accounts.models import Transaction
 from accounts.projections.transactions import Transactions
@@ -80,8 +81,6 @@ def worked_by(approval: object) -> Job:
 
 @pytest.mark.usefixtures("damaged")
 def test_an_approval_of_a_swap_counts_for_the_generation_that_it_was_asked_for() -> None:
-    from django.core.management import call_command
-
     operator = signed_in(make_staff("operator"))
     approval = asked(confirm(operator, at("swap"), preview(operator, at("swap"))[1]))
     call_command("rebuild_projection", "transactions")
@@ -140,6 +139,30 @@ def test_a_runner_that_starts_anew_respects_the_pause(bank: Bank) -> None:
     assert runner.try_step() == 0
     assert Transaction.objects.count() == 1
     assert ProjectionState.objects.get(pk="transactions").state == "paused"
+
+
+def test_a_paused_read_model_is_neither_compared_nor_rebuilt(bank: Bank, sweeper: psycopg.Connection) -> None:
+    checkpoints = "SELECT * FROM projection_checkpoints ORDER BY projection, generation, shard"
+    operator = signed_in(make_staff("operator"))
+    ann = bank.open("1.00")
+    catch_up(projections.registered())
+    asked_before = preview(operator, at("compare"))[1]
+    confirm(operator, at("pause"), preview(operator, at("pause"))[1])
+    bank.deposit(ann, "2.00")
+    before = sweeper.execute(checkpoints).fetchall()
+
+    for what in ("compare", "swap"):
+        text, note = preview(operator, at(what))
+        assert "is paused by staff:operator, and this would carry it on: resume it first" in text
+        assert note == ""
+    job = worked(confirm(operator, at("compare"), asked_before))
+    assert (job.state, Transaction.objects.count(), generation()) == ("failed", 1, 1)
+    for how in (["--dry-run"], []):
+        with pytest.raises(CommandError, match=r"Nothing was changed: .* is paused by staff:operator"):
+            call_command("rebuild_projection", "transactions", *how)
+
+    assert (Transaction.objects.count(), generation()) == (1, 1)
+    assert sweeper.execute(checkpoints).fetchall() == before
 
 
 def test_what_sends_messages_cannot_be_rebuilt(bank: Bank) -> None:
