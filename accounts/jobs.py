@@ -6,13 +6,17 @@ from uuid import UUID
 from accounts.chain import WholeChain, head_agreements, one_instant, row_agreements, whole_chain
 from accounts.explaining import FOLD_ERRORS
 from accounts.verification import verify
+from eventstore.errors import StoreBusy
 from ops.jobs.progress import Progress
 from ops.jobs.registry import JobAction, JobFailed, Order, register_action
 
 
 def _verify(order: Order, progress: Progress) -> Sequence[str]:
     progress.step("Reading every event twice: by stream, and by position")
-    result = verify(progress)
+    try:
+        result = verify(progress)
+    except StoreBusy as busy:
+        raise JobFailed(f"Nothing was verified: {busy}.") from busy
     summary = f"{result.events} events in {result.streams} streams, {result.seconds} s."
     if result.differences:
         raise JobFailed(

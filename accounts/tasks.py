@@ -5,6 +5,7 @@ from celery import shared_task
 
 from accounts.services import import_retention
 from accounts.verification import verify
+from eventstore.errors import StoreBusy
 from ops.timeouts import within
 
 log = structlog.get_logger(__name__)
@@ -13,9 +14,17 @@ CLEANUP_WITHIN = 500.0
 """Seconds; what is left over goes with the next run."""
 
 
-@shared_task(name="accounts.verify_ledger", soft_time_limit=3000, time_limit=3060)
+@shared_task(
+    name="accounts.verify_ledger",
+    soft_time_limit=3000,
+    time_limit=3060,
+    autoretry_for=(StoreBusy,),
+    default_retry_delay=600,
+    max_retries=18,
+)
 def verify_ledger() -> None:
-    """Nightly: proves the books and leaves a `LedgerProof`. Changes nothing else."""
+    """Nightly: proves the books and leaves a `LedgerProof`. Changes nothing else. While a read model is being rebuilt
+    it is tried again every ten minutes, for three hours."""
     result = verify()
     if result.differences:
         log.error("books_do_not_agree", differences=result.differences, first=result.first_differences)

@@ -1,7 +1,8 @@
 """Verification of everything, in one instant.
 
 All is read in one REPEATABLE READ transaction, so that events, heads and read models are those of one moment,
-while the bank goes on working. Read models behind the feed are compared up to their checkpoints.
+while the bank goes on working. Read models behind the feed are compared up to their checkpoints. Their tables must
+not be replaced meanwhile: a name leads to the table of now, in which an older snapshot sees no rows.
 """
 
 import time
@@ -17,8 +18,11 @@ from accounts.verification.streams import StreamPass
 from eventstore import feed, seals
 from eventstore.events import StoredEvent
 from eventstore.projections import checkpoints
+from eventstore.projections.rebuild import tables_stay
 
 Progress = Callable[[int, int], None]
+READ_MODELS = ("daily_balances", "transactions", "journal")
+"""Those that follow the feed, and are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,14 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
     """Proves the books, also against what was `sealed` of them, and leaves a `LedgerProof` behind.
 
     Progress is told in events, each counted once for each pass: by stream, by position, and over the seals.
+
+    Raises:
+        StoreBusy: a read model is being rebuilt. Nothing was verified.
     """
     started = time.monotonic()
     findings = Findings()
     shards = feed.require_shard_count()
-    with transaction.atomic(durable=True):
+    with tables_stay(READ_MODELS), transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SELECT count(*), coalesce(max(position), 0) FROM events")

@@ -4,8 +4,8 @@ The old tables stay in the schema `previous`, with their checkpoints, so that th
 then catches up from where they were left. Idea: Marten's blue/green rebuilds.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import structlog
@@ -44,7 +44,7 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
     generation is thrown away after the comparison: the report says what a swap would have mended.
 
     Raises:
-        StoreBusy: it is being rebuilt by someone else.
+        StoreBusy: it is being rebuilt by someone else, or the books are being proved.
         Paused: a person wants it to stay as it is; the comparison would carry it on.
         SideEffects: it has some, which a rebuild would repeat.
         UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
@@ -73,6 +73,7 @@ def undo(projection: Projection[Any]) -> None:
 
     Raises:
         NothingToUndo: no rebuild has been made, or it was undone before.
+        StoreBusy: as `rebuild`.
     """
     with _alone(projection), transaction.atomic(), connection.cursor() as cursor:
         checkpoints.claim(cursor, projection.name)
@@ -92,10 +93,32 @@ def undo(projection: Projection[Any]) -> None:
 
 @contextmanager
 def _alone(projection: Projection[Any]) -> Iterator[None]:
-    with session_lock(f"rebuild:{projection.name}") as held:
+    with session_lock(_lock_of(projection.name)) as held:
         if not held:
-            raise StoreBusy(f"projection {projection.name} is being rebuilt by someone else: wait for that")
+            raise StoreBusy(
+                f"projection {projection.name} is being rebuilt by someone else, or the books are being proved: "
+                "wait for that"
+            )
         yield
+
+
+@contextmanager
+def tables_stay(names: Iterable[str]) -> Iterator[None]:
+    """Nobody replaces the tables of these projections during the block, over any number of transactions. Any number
+    may ask for that at once.
+
+    Raises:
+        StoreBusy: one is being rebuilt.
+    """
+    with ExitStack() as held:
+        for name in names:
+            if not held.enter_context(session_lock(_lock_of(name), shared=True)):
+                raise StoreBusy(f"projection {name} is being rebuilt or compared: wait for that")
+        yield
+
+
+def _lock_of(name: str) -> str:
+    return f"rebuild:{name}"
 
 
 def _prepare(projection: Projection[Any], shards: int) -> Generation:

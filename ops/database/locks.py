@@ -44,17 +44,19 @@ def advisory_key(name: str) -> int:
 
 
 @contextmanager
-def session_lock(name: str) -> Iterator[bool]:
+def session_lock(name: str, *, shared: bool = False) -> Iterator[bool]:
     """Tries to hold a lock for the block, over any number of transactions on this thread's connection.
 
-    Gives whether it was had. It goes with the connection: a process that dies holds nothing.
+    Gives whether it was had. Any number may hold it `shared`, beside nobody who does not. It goes with the
+    connection: a process that dies holds nothing.
     """
+    kind = "_shared" if shared else ""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", (advisory_key(name),))
+        cursor.execute(f"SELECT pg_try_advisory_lock{kind}(%s)", (advisory_key(name),))
         (held,) = cursor.fetchone()
     try:
         yield held
     finally:
         if held and connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", (advisory_key(name),))
+                cursor.execute(f"SELECT pg_advisory_unlock{kind}(%s)", (advisory_key(name),))

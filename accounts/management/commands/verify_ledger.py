@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from accounts.verification import verify
 from eventstore import seals
+from eventstore.errors import StoreBusy
 from ops.management.working import WorkingCommand
 from ops.progress import bar
 
@@ -23,8 +24,11 @@ class Command(WorkingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         sealed = _sealed(options["seals"]) if options["seals"] else []
-        with bar("event") as progress:
-            result = verify(progress, sealed=sealed)
+        try:
+            with bar("event") as progress:
+                result = verify(progress, sealed=sealed)
+        except StoreBusy as busy:
+            raise CommandError(f"Nothing was verified: {busy}") from busy
         summary = f"{result.events} events in {result.streams} streams, {result.seconds} s"
         if sealed:
             held = f"{len(sealed)} seal{'s' if len(sealed) > 1 else ''}"

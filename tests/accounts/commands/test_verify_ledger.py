@@ -1,13 +1,22 @@
 """`verify_ledger` finds whatever was done to the books behind the bank's back."""
 
+from collections.abc import Callable
+
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import LedgerProof
+from accounts.projections.transactions import Transactions
+from accounts.tasks import verify_ledger
+from accounts.verification import verify
 from eventstore import projections
+from eventstore.errors import StoreBusy
+from eventstore.models import ProjectionState
+from eventstore.projections.rebuild import rebuild
 from eventstore.projections.runner import catch_up
 from tests.bank import Bank
+from tests.threads import together
 
 EDITS = {
     "an amount": "UPDATE events SET data = jsonb_set(data, '{amount}', '1') WHERE event_type = 'Deposited'",
@@ -101,6 +110,63 @@ def test_read_models_that_are_merely_behind_are_no_difference(bank: Bank) -> Non
 
 def test_empty_books_agree(db: None) -> None:
     call_command("verify_ledger")
+
+
+def outcome(action: Callable[[], object]) -> object:
+    """What an action of somebody else led to, or its error."""
+
+    def attempt() -> object:
+        try:
+            return action()
+        except Exception as error:
+            return error
+
+    return together([attempt])[0]
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("how", ["--dry-run", "--undo", None])
+def test_no_tables_are_replaced_while_the_books_are_proved(how: str | None) -> None:
+    call_command("rebuild_projection", "transactions")
+    tried: list[object] = []
+
+    def progress(done: int, total: int) -> None:
+        if not tried:
+            arguments = ["transactions", *([how] if how else [])]
+            tried.append(outcome(lambda: call_command("rebuild_projection", *arguments)))
+
+    found = verify(progress)
+
+    assert "the books are being proved: wait for that" in str(tried[0])
+    assert found.differences == 0, found.first_differences
+    assert ProjectionState.objects.get(name="transactions").active_generation == 2
+    call_command("rebuild_projection", "transactions")
+
+
+@pytest.mark.usefixtures("history")
+def test_the_books_are_not_proved_while_a_read_model_is_rebuilt() -> None:
+    tried: list[object] = []
+
+    def progress(done: int, total: int) -> None:
+        if not tried:
+            tried.extend([outcome(lambda: call_command("verify_ledger")), outcome(verify_ledger)])
+
+    report = rebuild(Transactions(), progress)
+
+    assert str(tried[0]) == (
+        "Nothing was verified: projection transactions is being rebuilt or compared: wait for that"
+    )
+    assert isinstance(tried[1], StoreBusy)
+    assert not LedgerProof.objects.exists()
+    assert report.swapped
+    call_command("verify_ledger")
+
+
+@pytest.mark.usefixtures("history")
+def test_two_may_prove_the_books_at_once() -> None:
+    others: list[object] = []
+    verify(lambda done, total: others.append(outcome(verify)) if not others else None)
+    assert list(LedgerProof.objects.values_list("differences", flat=True)) == [0, 0]
 
 
 @pytest.mark.usefixtures("history")
