@@ -38,7 +38,7 @@ def account_row(state: State, first: StoredEvent, last: StoredEvent) -> dict[str
 
 
 class AccountsInline(Inline):
-    """Folds every stream under its lock and mends the rows that differ, some accounts at a time."""
+    """Folds every stream and mends the rows that differ, some accounts at a time."""
 
     name = "accounts"
     tables = ("accounts", "reversals")
@@ -48,13 +48,9 @@ class AccountsInline(Inline):
         total = Stream.objects.filter(aggregate_type=AGGREGATE_TYPE).count()
         events = done = repaired = 0
         for ids in _stream_ids():
-            with transaction.atomic():
-                lock_heads(connection.connection, ids)
-                folded = [_fold(account_id) for account_id in ids]
-                repaired += _mend_accounts(row for row, _, _ in folded)
-                repaired += _mend_reversals(pair for _, pairs, _ in folded for pair in pairs)
-                transaction.set_rollback(dry_run)
-            events += sum(count for _, _, count in folded)
+            wrong, folded = _mend(ids, dry_run)
+            repaired += wrong
+            events += folded
             done += len(ids)
             progress(done, total)
         with transaction.atomic():
@@ -64,11 +60,7 @@ class AccountsInline(Inline):
 
     def replay(self, aggregate_id: UUID, *, dry_run: bool) -> int:
         """Folds one account from its first event and mends its rows; returns how many were wrong."""
-        with transaction.atomic():
-            lock_heads(connection.connection, [aggregate_id])
-            row, reversals, _ = _fold(aggregate_id)
-            repaired = _mend_accounts([row]) + _mend_reversals(reversals)
-            transaction.set_rollback(dry_run)
+        repaired, _ = _mend([aggregate_id], dry_run)
         return repaired
 
     def orphans(self) -> Sequence[Orphans]:
@@ -86,18 +78,49 @@ def _stream_ids() -> Iterator[list[UUID]]:
         last = ids[-1]
 
 
-def _fold(account_id: UUID) -> tuple[dict[str, Any], list[tuple[UUID, UUID]], int]:
-    """The account's row, its (transaction, reversed by) pairs and how many events it has."""
-    state, first, last, pairs = None, None, None, []
-    for stored in read_stream(account_id):
-        state = evolve(state, account_id, stored.event)
-        first, last = first or stored, stored
-        if isinstance(stored.event, PostingReversed):
-            pairs.append((stored.event.reverses, stored.command_id))
-    assert state is not None
-    assert first is not None
-    assert last is not None
-    return account_row(state, first, last), pairs, state.version
+def _mend(ids: Sequence[UUID], dry_run: bool) -> tuple[int, int]:
+    """How many rows of these accounts were wrong, and how many events say so. Commands wait for the accounts' locks
+    only while what came since the first reading is folded, and the rows are written."""
+    folds = [_Fold(account_id) for account_id in ids]
+    for fold in folds:
+        fold.go_on()
+    with transaction.atomic():
+        lock_heads(connection.connection, ids)
+        for fold in folds:
+            fold.go_on()
+        repaired = _mend_accounts(fold.row() for fold in folds)
+        repaired += _mend_reversals(pair for fold in folds for pair in fold.reversals)
+        transaction.set_rollback(dry_run)
+    return repaired, sum(fold.version for fold in folds)
+
+
+class _Fold:
+    """What the events of an account make of its rows. `reversals`: (transaction, reversed by)."""
+
+    def __init__(self, account_id: UUID) -> None:
+        self._id = account_id
+        self._state: State | None = None
+        self._first: StoredEvent | None = None
+        self._last: StoredEvent | None = None
+        self.reversals: list[tuple[UUID, UUID]] = []
+
+    @property
+    def version(self) -> int:
+        return self._last.version if self._last else 0
+
+    def go_on(self) -> None:
+        """Takes the events behind those that it has."""
+        for stored in read_stream(self._id, after_version=self.version):
+            self._state = evolve(self._state, self._id, stored.event)
+            self._first, self._last = self._first or stored, stored
+            if isinstance(stored.event, PostingReversed):
+                self.reversals.append((stored.event.reverses, stored.command_id))
+
+    def row(self) -> dict[str, Any]:
+        assert self._state is not None
+        assert self._first is not None
+        assert self._last is not None
+        return account_row(self._state, self._first, self._last)
 
 
 def _mend_accounts(expected: Iterable[dict[str, Any]]) -> int:

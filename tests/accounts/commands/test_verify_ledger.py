@@ -1,20 +1,24 @@
 """`verify_ledger` finds whatever was done to the books behind the bank's back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import LedgerProof
+from accounts.models import Account, LedgerProof
 from accounts.projections.transactions import Transactions
+from accounts.services import Executed
 from accounts.tasks import verify_ledger
 from accounts.verification import verify
 from eventstore import projections
 from eventstore.errors import StoreBusy
+from eventstore.events import StoredEvent
 from eventstore.models import ProjectionState
 from eventstore.projections.rebuild import rebuild
 from eventstore.projections.runner import catch_up
+from eventstore.store import read_stream
 from tests.bank import Bank
 from tests.threads import together
 
@@ -167,6 +171,32 @@ def test_two_may_prove_the_books_at_once() -> None:
     others: list[object] = []
     verify(lambda done, total: others.append(outcome(verify)) if not others else None)
     assert list(LedgerProof.objects.values_list("differences", flat=True)) == [0, 0]
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("how", ["--dry-run", None])
+def test_commands_do_not_wait_while_the_histories_of_accounts_are_read(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, how: str | None
+) -> None:
+    ann, bob = Account.objects.order_by("id").values_list("id", flat=True)
+    bank.unfreeze(ann)
+    sweeper.execute("UPDATE accounts SET owner = 'Mallory' WHERE id = %s", (bob,))
+    meanwhile: list[object] = []
+
+    def reading(*args: Any, **options: Any) -> Iterator[StoredEvent]:
+        if not meanwhile:
+            meanwhile.append(outcome(lambda: bank.transfer(ann, bob, "4.00")))
+        return read_stream(*args, **options)
+
+    monkeypatch.setattr("accounts.projections.accounts.read_stream", reading)
+
+    call_command("rebuild_projection", "accounts", *([how] if how else []))
+
+    assert isinstance(meanwhile[0], Executed), "the transfer had to wait for the rebuild"
+    assert Account.objects.get(id=bob).owner == ("Mallory" if how else "Ann")
+    if not how:
+        catch_up(projections.registered())
+        call_command("verify_ledger")
 
 
 @pytest.mark.usefixtures("history")
