@@ -18,13 +18,13 @@ from eventstore.kafka.batches import Batch
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import Gap, Span, apply_events
 from eventstore.projections.base import Projection
-from eventstore.projections.checkpoints import Paused
+from eventstore.projections.checkpoints import Outdated, Paused
 from ops.conf import get_settings
 
 log = structlog.get_logger(__name__)
 
 PAUSE_LOOK = 0.5
-"""Seconds between two looks whether a person's pause is over."""
+"""Seconds between two looks whether a pause is over."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries of a projection that keeps failing."""
 FIRST_RETRY, LONGEST_RETRY = 0.1, 5.0
@@ -136,7 +136,10 @@ class Follower:
                 work(deadline)
             except Interrupted:
                 return False
-            except Paused:  # what it misses meanwhile it takes from the feed
+            except Paused as paused:  # what it misses meanwhile it takes from the feed
+                if self._recorded != "waits":
+                    log.info("projection_waits", projection=self.projection.name, reason=str(paused))
+                self._recorded = "waits"
                 self._not_before = time.monotonic() + PAUSE_LOOK
                 return False
             except (OperationalError, InterfaceError) as error:
@@ -147,7 +150,7 @@ class Follower:
                     return False
                 pause = min(LONGEST_RETRY, pause * 2)
             except Exception as error:
-                self._fail("paused" if isinstance(error, UnknownEventType) else "failed", error)
+                self._fail("paused" if isinstance(error, (UnknownEventType, Outdated)) else "failed", error)
                 return False
             else:
                 self._failures, self._not_before = 0, 0.0

@@ -82,7 +82,7 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
 
     Raises:
         Gap: a shard's checkpoint lies before the batch, or it is not certain that it does not; read from there.
-        Paused: a person has paused the projection; nothing was applied.
+        Paused, Outdated: it is not for this code to go on now; nothing was applied.
         UnknownEventType: the projection does not know a type; nothing was applied.
         ProjectionBroken: too much failed at once; nothing was applied.
     """
@@ -96,7 +96,7 @@ def apply_events(projection: Projection[Any], page: Page, *, spans: Mapping[int,
     ):
         step("locking")
         checkpoints.share(cursor, projection.name)
-        generation = checkpoints.running(cursor, projection.name)
+        generation = checkpoints.running(cursor, projection)
         positions = checkpoints.lock(cursor, generation, spans)
         for shard, span in spans.items():
             if positions[shard] < span.after:

@@ -15,7 +15,12 @@ from ops.database.locks import advisory_key
 
 
 class Paused(EventStoreError):
-    """A person has paused the projection. Nothing was applied; it goes on from where it stands when they end that."""
+    """A person has paused the projection, or newer code than this goes on with it. Nothing was applied; it goes on
+    from where it stands when that is over."""
+
+
+class Outdated(EventStoreError):
+    """Older code has filled the projection's tables, which nothing of this code's fits. Nothing was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,12 @@ def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
         "INSERT INTO projections (name, code_version) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
         (projection.name, projection.version),
     )
-    cursor.execute("SELECT code_version FROM projections WHERE name = %s", (projection.name,))
-    filled_by = cursor.fetchone()[0]
+    generation, filled_by, _ = _state(cursor, projection)
     if filled_by > projection.version:
         raise BrokenHistory(
             f"projection {projection.name} was filled by its version {filled_by}; this code has version "
             f"{projection.version}: run the newer code"
         )
-    generation = active(cursor, projection.name)
     if projection.has_side_effects:
         cursor.execute(
             "UPDATE projections SET code_version = %s WHERE name = %s AND code_version < %s",
@@ -72,17 +75,54 @@ def active(cursor: Any, name: str) -> Generation:
     return Generation(name, row[0] if row else 1)
 
 
-def running(cursor: Any, name: str) -> Generation:
-    """As `active`, for who applies what is new.
+def unpaused(cursor: Any, projection: Projection[Any]) -> Generation:
+    """As `active`, for who makes the tables anew.
 
     Raises:
         Paused: a person wants nothing to be applied.
     """
-    cursor.execute("SELECT active_generation, paused_by FROM projections WHERE name = %s", (name,))
-    row = cursor.fetchone() or (1, "")
-    if row[1]:
-        raise Paused(f"projection {name} is paused by {row[1]}: have it resumed first, on its page in the admin")
-    return Generation(name, row[0])
+    generation, _, paused_by = _state(cursor, projection)
+    if paused_by:
+        raise Paused(f"projection {projection.name} is paused by {paused_by}: have it resumed first, on its page")
+    return generation
+
+
+def fitting(cursor: Any, projection: Projection[Any]) -> Generation:
+    """As `active`, for who applies events by this code.
+
+    Raises:
+        Paused: the tables were filled by a newer version of the code.
+        Outdated: they were filled by an older one.
+    """
+    generation, filled_by, _ = _state(cursor, projection)
+    if filled_by == projection.version:
+        return generation
+    told = (
+        f"projection {projection.name} was filled by version {filled_by} of its code; this process has version "
+        f"{projection.version}"
+    )
+    if filled_by > projection.version:
+        raise Paused(f"{told}: run the newer code here")
+    raise Outdated(f"{told}: make it anew (rebuild_projection {projection.name}), or run the older code")
+
+
+def running(cursor: Any, projection: Projection[Any]) -> Generation:
+    """As `active`, for who applies what is new.
+
+    Raises:
+        Paused, Outdated: as `unpaused` and `fitting`.
+    """
+    unpaused(cursor, projection)
+    return fitting(cursor, projection)
+
+
+def _state(cursor: Any, projection: Projection[Any]) -> tuple[Generation, int, str]:
+    """The active generation, the version of the code that filled it, and who has paused it."""
+    cursor.execute(
+        "SELECT active_generation, code_version, paused_by FROM projections WHERE name = %s", (projection.name,)
+    )
+    number, filled_by, paused_by = cursor.fetchone() or (1, projection.version, "")
+    return Generation(projection.name, number), filled_by, paused_by
 
 
 def pause(cursor: Any, name: str, *, by: str, reason: str) -> bool:

@@ -179,6 +179,10 @@ def _apply_first(
     """Applies the first event that waits: "" when it was, its error when it was not, None when none waits."""
     with transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, projection.name, generation, aggregate_id, shards)
+        try:
+            checkpoints.fitting(cursor, projection)
+        except EventStoreError as error:
+            raise NotResolvable(str(error)) from error
         cursor.execute(
             "SELECT id, position FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
             " AND state IN ('failed', 'parked') ORDER BY position LIMIT 1 FOR UPDATE",

@@ -17,7 +17,7 @@ from eventstore.feed import Page
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_fresh, apply_range
 from eventstore.projections.base import Inline, Progress, Projection, Report
-from eventstore.projections.checkpoints import Generation
+from eventstore.projections.checkpoints import Generation, Outdated
 from ops.conf import get_settings
 from ops.database.locks import session_lock
 from ops.timeouts import each_statement
@@ -69,7 +69,8 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
 
 
 def undo(projection: Projection[Any]) -> None:
-    """Puts the tables that the last rebuild replaced back, with their checkpoints.
+    """Puts the tables that the last rebuild replaced back, with their checkpoints and dead letters. Those that older
+    code has filled are for that code to go on with, or to be made anew.
 
     Raises:
         NothingToUndo: no rebuild has been made, or it was undone before.
@@ -125,7 +126,7 @@ def _prepare(projection: Projection[Any], shards: int) -> Generation:
     """Empty shadow tables and checkpoints of the next generation."""
     with transaction.atomic(), connection.cursor() as cursor:
         checkpoints.begin(cursor, projection, shards)
-        active = checkpoints.running(cursor, projection.name)
+        active = checkpoints.unpaused(cursor, projection)
         _forget_unused(cursor, active)
         following = Generation(projection.name, _last_number(cursor, active) + 1)
         for table in projection.tables:
@@ -196,7 +197,7 @@ def _finish(
     with each_statement(STATEMENT_LIMIT), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}s'")
         checkpoints.claim(cursor, projection.name)
-        current = checkpoints.running(cursor, projection.name)
+        current = checkpoints.unpaused(cursor, projection)
         while feed.mark() > _reached(following):
             events += _fill(projection, following, shards, "shadow", progress)
         _bring_along(projection, current, shards)
@@ -213,9 +214,12 @@ def _finish(
 def _bring_along(projection: Projection[Any], current: Generation, shards: int) -> None:
     """The active generation goes to the same position, for the comparison. One that cannot is left as it is."""
     try:
-        with transaction.atomic():
+        with transaction.atomic(), connection.cursor() as cursor:
+            checkpoints.fitting(cursor, projection)
             while feed.mark() > _reached(current):
                 _fill(projection, current, shards, "public", lambda done, total: None)
+    except Outdated:
+        pass  # the older code goes on with it, if it is put back
     except Exception as error:
         log.warning("active_generation_is_stuck", projection=projection.name, error=repr(error))
 
@@ -267,13 +271,15 @@ def _all_kept(cursor: Any, tables: Sequence[str]) -> bool:
 
 
 def _activate(cursor: Any, projection: Projection[Any], generation: Generation, *, replaced: Generation) -> None:
+    forwards = generation.number > replaced.number
     cursor.execute(
-        "UPDATE projections SET active_generation = %s, code_version = %s, changed_at = now(),"
+        "UPDATE projections SET active_generation = %s, changed_at = now(),"
+        " code_version = CASE WHEN %s THEN %s ELSE coalesce(previous_code_version, code_version) END,"
+        " previous_code_version = CASE WHEN %s THEN code_version END,"
         " state = CASE WHEN paused_by = '' THEN 'running' ELSE state END,"
         " reason = CASE WHEN paused_by = '' THEN '' ELSE reason END WHERE name = %s",
-        (generation.number, projection.version, projection.name),
+        (generation.number, forwards, projection.version, forwards, projection.name),
     )
-    forwards = generation.number > replaced.number
     cursor.execute(
         "UPDATE dead_letters SET state = 'superseded', resolved_at = now(), resolved_by = %s"
         " WHERE projection = %s AND generation <> %s AND state IN ('failed', 'parked')",

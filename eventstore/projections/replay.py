@@ -59,7 +59,7 @@ def _replay_into(projection: Projection[Any], aggregate_id: UUID, part: Slice, d
     with transaction.atomic(), connection.cursor() as cursor:
         checkpoints.begin(cursor, projection, shards)
         checkpoints.share(cursor, projection.name)
-        generation = checkpoints.active(cursor, projection.name)
+        generation = checkpoints.fitting(cursor, projection)
         reached = checkpoints.lock(cursor, generation, {shard})[shard]
         waiting = _dead_positions(cursor, generation, aggregate_id)
         events = [

@@ -10,12 +10,12 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from eventstore import feed
-from eventstore.errors import UnknownEventType
+from eventstore.errors import StoreBusy, UnknownEventType
 from eventstore.feed import Page
 from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_events, whole_feed
 from eventstore.projections.base import Projection
-from eventstore.projections.checkpoints import Paused
+from eventstore.projections.checkpoints import Outdated, Paused
 from eventstore.projections.rebuild import rebuild
 from ops.conf import get_settings
 
@@ -25,7 +25,7 @@ LONGEST_PAUSE = 30.0
 """Seconds between two tries of a projection that keeps failing."""
 
 PAUSE_LOOK = 0.5
-"""Seconds between two looks whether a person's pause is over."""
+"""Seconds between two looks whether a pause is over."""
 LONGEST_TRUST = 2.0
 """Seconds for which an idle runner trusts its memory of the checkpoints: someone may have wound them back."""
 
@@ -48,14 +48,14 @@ class Runner:
             log.info("projection_outdated", projection=projection.name, version=projection.version)
             try:
                 rebuild(projection, lambda done, total: None)
-            except Paused as paused:
-                log.warning("projection_waits", projection=projection.name, reason=str(paused))
+            except (Paused, StoreBusy) as error:  # others go on; `step` tells of it
+                log.warning("projection_waits", projection=projection.name, reason=str(error))
 
     def step(self) -> int:
         """Applies one batch; returns how many events it took from the feed: 0 when there is nothing to do now.
 
         Raises:
-            Paused: a person has paused it; nothing was applied.
+            Paused, Outdated: it is not for this code to go on now; nothing was applied.
             UnknownEventType: the projection does not know an event; nothing of the batch was applied.
             ProjectionBroken: too much failed at once; likewise.
         """
@@ -83,14 +83,17 @@ class Runner:
             return 0
         try:
             taken = self.step()
-        except Paused:
+        except Paused as paused:
+            if self._recorded != "waits":
+                log.info("projection_waits", projection=self.projection.name, reason=str(paused))
+            self._recorded = "waits"
             self._not_before = time.monotonic() + PAUSE_LOOK
             return 0
         except Exception as error:
             self._failures += 1
             self._not_before = time.monotonic() + min(LONGEST_PAUSE, 0.25 * 2**self._failures)
             connection.close()  # it may be broken; the pool gives a sound one
-            self._record("paused" if isinstance(error, UnknownEventType) else "failed", repr(error))
+            self._record("paused" if isinstance(error, (UnknownEventType, Outdated)) else "failed", repr(error))
             log.exception("projection_failed", projection=self.projection.name, failures=self._failures)
             return 0
         self._failures = 0
@@ -113,7 +116,7 @@ def catch_up(projections: Sequence[Projection[Any]]) -> int:
     """Brings projections to the end of the feed as it is now; returns how many events were taken in all.
 
     Raises:
-        UnknownEventType: a projection does not know an event. And what PostgreSQL raises.
+        Paused, Outdated, UnknownEventType: as `Runner.step`. And what PostgreSQL raises.
     """
     total = 0
     for projection in projections:
