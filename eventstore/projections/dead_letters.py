@@ -246,9 +246,11 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
         )
         if not cursor.rowcount:
             raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
-    if not _count_left(name, generation, aggregate_id):
-        return Redrive(0, 0, "")
-    return _redrive(name, generation, aggregate_id, by)
+    left = _count_left(name, generation, aggregate_id)
+    try:
+        return _redrive(name, generation, aggregate_id, by) if left else Redrive(0, 0, "")
+    except NotResolvable as error:  # the event is left out all the same
+        return Redrive(0, left, str(error))
 
 
 def acknowledge(letter_id: int, *, by: str, reason: str) -> None:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -132,6 +133,24 @@ def test_a_discard_takes_a_reason_and_two_persons_and_releases_what_was_parked(b
         "staff:bob",
         "test data of a partner",
     )
+
+
+@pytest.mark.usefixtures("fragile")
+def test_a_discard_is_done_also_where_what_was_parked_cannot_be_applied_now(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    sweeper.execute("UPDATE projections SET code_version = code_version + 1 WHERE name = %s", (letter.projection,))
+
+    done = dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data of a partner")
+
+    assert (done.applied, done.left) == (0, 3)
+    assert "run the newer code here" in done.error
+    letter.refresh_from_db()
+    assert letter.state == "discarded"
+    assert amounts(sick) == [100, 200]
 
 
 @pytest.mark.usefixtures("fragile")
