@@ -38,8 +38,9 @@ HELD_BODY = 1024 * 1024
 """Bytes; a longer body is a stream."""
 HELD_AT_ONCE = 64 * 1024 * 1024
 """Bytes of bodies that have come and are worked on or wait for a thread, in a process."""
-STREAMS = 4
-"""Imports at once in a process, and as many other long bodies: each takes a thread for as long as it comes."""
+STREAMS = 3
+"""Imports at once in a process, and as many other long bodies. Each takes a thread for as long as it comes: some of
+THREADS are to be left."""
 LONG_WITHIN = 4
 """Times BODY_READ_TIMEOUT, in all, for a long body to come. (IMPORT_TIME_LIMIT bounds an import.)"""
 LOOK_EVERY = 1.0
