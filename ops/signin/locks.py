@@ -31,22 +31,23 @@ LEAK = {"user": 3600, "name": 3600, "code": 3600, "address": 60}
 """Seconds in which one failure is forgotten. An address may be that of a whole office."""
 DOUBLINGS = 16
 
+# Whoever has waited for the row goes by the time of now, not of when the transaction began: the row may be younger.
 COUNT = """
 INSERT INTO ops_signinlock AS held (key, label, failures, failed_at, blocked_until)
 SELECT key, label, 1, now(), now() FROM unnest(%(keys)s::text[], %(labels)s::text[]) AS given (key, label)
     ORDER BY key
 ON CONFLICT (key) DO UPDATE SET
     label = excluded.label,
-    failed_at = now(),
+    failed_at = clock_timestamp(),
     (failures, blocked_until) = (
-        SELECT n, now() + make_interval(secs => CASE WHEN n < free THEN 0
+        SELECT n, clock_timestamp() + make_interval(secs => CASE WHEN n < free THEN 0
             ELSE least(%(longest)s, %(first)s * power(2, least(n - free, %(doublings)s))) END)
         FROM unnest(%(keys)s::text[], %(free)s::int[], %(leak)s::int[]) AS rule (key, free, leak),
             LATERAL (SELECT greatest(0, held.failures
-                - floor(extract(epoch FROM now() - held.failed_at) / leak))::int + 1 AS n) AS counted
+                - floor(extract(epoch FROM clock_timestamp() - held.failed_at) / leak))::int + 1 AS n) AS counted
         WHERE rule.key = held.key)
-WHERE held.blocked_until <= now()
-RETURNING key, failures, blocked_until > now()
+WHERE held.blocked_until <= clock_timestamp()
+RETURNING key, failures, blocked_until > clock_timestamp()
 """
 
 
