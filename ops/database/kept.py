@@ -12,6 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import psycopg
 import structlog
 from django.db import close_old_connections, connections
 
@@ -46,19 +47,17 @@ class KeepingThread:
             self._thread.submit(self._run)
 
     def _run(self) -> None:
-        try:
-            since = time.monotonic()
-            while (piece := self._next()) is not None:
-                if time.monotonic() - since > KEPT_AT_MOST or not _are_quiet():
-                    close_old_connections()
-                    since = time.monotonic()
-                work, arguments = piece
-                try:
-                    work(*arguments)
-                except Exception:
-                    _log.exception("piece_of_work_failed", thread=threading.current_thread().name)
-        finally:
-            close_old_connections()  # to the pool, as after each of Django's requests
+        since = time.monotonic()
+        while (piece := self._next()) is not None:
+            if time.monotonic() - since > KEPT_AT_MOST or not _are_quiet():
+                _let_go()
+                since = time.monotonic()
+            work, arguments = piece
+            try:
+                work(*arguments)
+            except BaseException:  # as in a pool's threads: whatever one piece raises, the next ones are run
+                _log.exception("piece_of_work_failed", thread=threading.current_thread().name)
+        _let_go()
 
     def _next(self) -> tuple[Callable[..., None], tuple[Any, ...]] | None:
         """None: nothing has come for a while, and what comes now starts the thread anew."""
@@ -74,4 +73,14 @@ class KeepingThread:
 def _are_quiet() -> bool:
     """Whether the server has ended none of the connections that the thread keeps."""
     opened = connections.all(initialized_only=True)
-    return all(each.connection is None or is_quiet(each.connection) for each in opened)
+    with suppress(psycopg.Error):
+        return all(each.connection is None or is_quiet(each.connection) for each in opened)
+    return False
+
+
+def _let_go() -> None:
+    """What the thread keeps goes to the pool, as after each of Django's requests."""
+    try:
+        close_old_connections()
+    except Exception:
+        _log.exception("connection_not_returned", thread=threading.current_thread().name)

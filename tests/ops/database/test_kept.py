@@ -95,9 +95,10 @@ def test_a_connection_that_the_server_ended_meanwhile_is_not_used(
     until_it_is_returned()
 
 
-def test_a_piece_that_fails_is_logged_and_stops_none_after_it() -> None:
+@pytest.mark.parametrize("error", [ValueError("on purpose"), SystemExit()])
+def test_a_piece_that_fails_is_logged_and_stops_none_after_it(error: BaseException) -> None:
     def fail() -> None:
-        raise ValueError("on purpose")
+        raise error
 
     asked = Asked()
     with capture_logs() as logs:
@@ -108,6 +109,23 @@ def test_a_piece_that_fails_is_logged_and_stops_none_after_it() -> None:
     assert [(each["event"], each["log_level"], each["exc_info"]) for each in logs] == [
         ("piece_of_work_failed", "error", True)
     ]
+    until_it_is_returned()
+
+
+def test_a_connection_that_cannot_be_returned_stops_no_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise psycopg.OperationalError("on purpose")
+
+    monkeypatch.setattr(kept, "KEPT_AT_MOST", 0.0)
+    asked = Asked()
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(kept, "close_old_connections", fail)
+        for _ in range(2):
+            asked.submit()
+            asked.answer()
+    assert "connection_not_returned" in {each["event"] for each in logs}
+    asked.submit()
+    asked.answer()
     until_it_is_returned()
 
 
