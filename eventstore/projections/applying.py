@@ -122,7 +122,8 @@ def _compare_with_books(projection: Projection[Any], positions: Mapping[int, int
         return
     after, upto = min(positions[shard] for shard in unsure), max(unsure.values()) - 1
     refs, reached = feed.read_refs(after=after, upto=upto, limit=LOOKED_THROUGH, shards=get_settings().shard_count)
-    between = {ref.shard for ref in refs if positions[ref.shard] < ref.position < unsure.get(ref.shard, 0)}
+    ours = [ref for ref in refs if ref.shard in unsure]
+    between = {ref.shard for ref in ours if positions[ref.shard] < ref.position < unsure[ref.shard]}
     for shard, first in unsure.items():
         if shard in between or reached < first - 1:
             raise Gap(projection.name, shard, positions[shard], first - 1)

@@ -9,12 +9,13 @@ from accounts.models import DailyBalance, JournalLine, Transaction
 from accounts.projections.journal import Journal
 from accounts.projections.rows import TransactionRow, transaction_rows
 from accounts.projections.transactions import Transactions
-from eventstore import projections, store
+from eventstore import feed, projections, store
 from eventstore.errors import BrokenHistory, UnknownEventType
 from eventstore.events import Context, NewEvent, StoredEvent, new_id
-from eventstore.models import DeadLetter, ProjectionState
+from eventstore.feed import Page
+from eventstore.models import DeadLetter, Event, ProjectionState
 from eventstore.projections import base, checkpoints, dead_letters
-from eventstore.projections.applying import MAX_FAILURES_PER_BATCH
+from eventstore.projections.applying import MAX_FAILURES_PER_BATCH, Gap, Span, apply_events
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Outdated, Paused
 from eventstore.projections.dead_letters import NotResolvable
@@ -261,3 +262,41 @@ def test_every_projection_has_an_opinion_on_every_event_type() -> None:
 def test_an_unknown_read_model_is_refused_with_the_list_of_those_there_are(db: None) -> None:
     with pytest.raises(CommandError, match="accounts, daily_balances, journal, snapshots, transactions"):
         call_command("rebuild_projection", "nonsense")
+
+
+def test_what_lies_between_checkpoint_and_message_in_other_shards_is_none_of_its_business(bank: Bank) -> None:
+    ann = bank.open("1.00")
+    shards = feed.require_shard_count()
+    mine = feed.shard_of(ann, shards)
+    others = [other for other in (bank.open() for _ in range(20)) if feed.shard_of(other, shards) != mine]
+    catch_up([Transactions()])  # all checkpoints are at the end of the feed, where ann has no event
+    for other in others:
+        bank.deposit(other, "2.00")
+    bank.deposit(ann, "3.00")
+    position, before = (
+        Event.objects.filter(aggregate_id=ann).order_by("-position").values_list("position", flat=True)[:2]
+    )
+    page = Page([feed.Ref(position, str(ann), mine)])
+
+    applied = apply_events(Transactions(), page, spans={mine: Span(before, position, first=position)})
+
+    assert applied == 1
+    assert list(Transaction.objects.filter(account_id=ann).values_list("amount", flat=True)) == [300, 100]
+
+
+def test_an_event_that_a_message_passes_over_is_a_gap(bank: Bank) -> None:
+    ann = bank.open("1.00")
+    shards = feed.require_shard_count()
+    mine = feed.shard_of(ann, shards)
+    catch_up([Transactions()])
+    bank.deposit(ann, "2.00")
+    bank.deposit(ann, "3.00")
+    position, _, before = (
+        Event.objects.filter(aggregate_id=ann).order_by("-position").values_list("position", flat=True)[:3]
+    )
+    page = Page([feed.Ref(position, str(ann), mine)])
+
+    with pytest.raises(Gap):
+        apply_events(Transactions(), page, spans={mine: Span(before - 1, position, first=position)})
+
+    assert list(Transaction.objects.filter(account_id=ann).values_list("amount", flat=True)) == [100]
