@@ -9,6 +9,7 @@ from django.db.models.functions import Collate, Lower
 from django.template.defaultfilters import pluralize
 
 from accounts.domain.account import Status
+from accounts.domain.holds import HoldStatus
 from accounts.domain.products import PRODUCTS
 
 
@@ -42,6 +43,9 @@ class Account(models.Model):
             ("unfreeze", "Can unfreeze accounts"),
             ("close_account", "Can close accounts"),
             ("reverse_transaction", "Can reverse transactions"),
+            ("place_hold", "Can place holds"),
+            ("capture_hold", "Can capture holds"),
+            ("release_hold", "Can release holds"),
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="accounts_owner_id"),
@@ -74,6 +78,52 @@ class Reversal(models.Model):
     class Meta:
         db_table = "reversals"
         default_permissions = ("view",)
+
+
+class Hold(models.Model):
+    """Money of an account that is reserved, as `accounts.domain.holds.Hold`. Written in the transaction of its
+    events."""
+
+    id = models.UUIDField(primary_key=True)
+    account_id = models.UUIDField()
+    version = models.BigIntegerField(help_text="The account's version that placing it made.")
+    currency = models.CharField(max_length=3)
+    contra = models.CharField(max_length=60, help_text="Where a capture is booked.")
+    description = models.CharField(max_length=200)
+    amount = models.BigIntegerField(help_text="What was reserved at first.")
+    captured = models.BigIntegerField(help_text="What of it is booked.")
+    released = models.BigIntegerField(help_text="What of it was given up.")
+    status = models.CharField(max_length=10, choices=[(s.value, s.name.capitalize()) for s in HoldStatus])
+    placed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "holds"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["account_id", "-version"], name="holds_account"),
+            models.Index(fields=["expires_at", "id"], condition=models.Q(status="open"), name="holds_open_expiry"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(amount__gt=0, captured__gte=0, released__gte=0), name="holds_amounts"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status="open", amount__gt=models.F("captured") + models.F("released"))
+                | (~models.Q(status="open") & models.Q(amount=models.F("captured") + models.F("released"))),
+                name="holds_open_while_reserving",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.id}"
+
+    @property
+    def held(self) -> int:
+        """What it still reserves, in minor units."""
+        return self.amount - self.captured - self.released
 
 
 class Transaction(models.Model):

@@ -11,6 +11,7 @@ VIEWER = (
     "accounts.view_journalline",
     "accounts.view_dailybalance",
     "accounts.view_reversal",
+    "accounts.view_hold",
 )
 TELLER = (
     *VIEWER,
@@ -18,6 +19,9 @@ TELLER = (
     "accounts.deposit",
     "accounts.withdraw",
     "accounts.transfer",
+    "accounts.place_hold",
+    "accounts.capture_hold",
+    "accounts.release_hold",
 )
 TECHNICAL = (
     "accounts.view_ledgerproof",
@@ -40,6 +44,7 @@ OPERATOR = (
     *TECHNICAL,
     "accounts.freeze",
     "accounts.unfreeze",
+    "accounts.release_hold",
     "ops.manage_webhook",
     "ops.run_cleanup",
     "ops.end_sessions",

@@ -18,13 +18,14 @@ from accounts.domain.account import AGGREGATE_TYPE
 from accounts.domain.account import Account as AccountState
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import POSTING_TYPES, to_data
+from accounts.domain.holds import HoldStatus
 from accounts.domain.money import format_minor
-from accounts.models import Account, Reversal, Transaction
+from accounts.models import Account, Hold, Reversal, Transaction
 from eventstore import registry, store
 from eventstore.errors import StreamNotFound
 from eventstore.models import Event
 
-MONEY_FIELDS = frozenset({"amount", "balance", "overdraft_limit", "previous"})
+MONEY_FIELDS = frozenset({"amount", "balance", "overdraft_limit", "previous", "held", "released"})
 """Fields of events that hold minor units."""
 
 
@@ -90,6 +91,23 @@ def postings_version(account_id: UUID) -> int:
     """The account's version after the newest posting that the read model holds; 0 where it holds none."""
     newest = Transaction.objects.filter(account_id=account_id).aggregate(newest=Max("version"))["newest"]
     return newest or 0
+
+
+def holds(account_id: UUID, status: HoldStatus | None = None) -> QuerySet[Hold]:
+    """The holds of an account, newest first."""
+    found = Hold.objects.filter(account_id=account_id).order_by("-version")
+    return found.filter(status=status) if status else found
+
+
+def hold(hold_id: UUID, custodian: str | None) -> Hold:
+    """
+    Raises:
+        Refusal: `hold_not_found`.
+    """
+    found = Hold.objects.filter(pk=hold_id).first()
+    if found is None or not accounts(custodian).filter(pk=found.account_id).exists():
+        raise Refusal(ErrorCode.HOLD_NOT_FOUND, f"There is no hold {hold_id}.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

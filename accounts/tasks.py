@@ -3,13 +3,14 @@
 import structlog
 from celery import shared_task
 
-from accounts.services import import_retention
+from accounts.services import expiry, import_retention
 from accounts.verification import verify
 from eventstore.errors import StoreBusy
 from ops.timeouts import within
 
 log = structlog.get_logger(__name__)
 
+EXPIRY_WITHIN = 500.0
 CLEANUP_WITHIN = 500.0
 """Seconds; what is left over goes with the next run."""
 
@@ -30,6 +31,15 @@ def verify_ledger() -> None:
         log.error("books_do_not_agree", differences=result.differences, first=result.first_differences)
     else:
         log.info("books_agree", events=result.events, seconds=result.seconds)
+
+
+@shared_task(name="accounts.expire_holds", soft_time_limit=600, time_limit=660)
+def expire_holds() -> None:
+    """Every minute: gives up the holds whose time is over. Safe to run twice, and beside itself."""
+    with within(EXPIRY_WITHIN):
+        done = expiry.expire_holds()
+    if done.expired or done.left:
+        log.info("holds_expired", expired=done.expired, left=done.left)
 
 
 @shared_task(name="accounts.cleanup", soft_time_limit=600, time_limit=660)

@@ -16,6 +16,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17")},
     "cleanup-accounts": {"task": "accounts.cleanup", "schedule": crontab(minute="47")},
+    "expire-holds": {"task": "accounts.expire_holds", "schedule": 60.0, "options": {"expires": 55.0}},
     "sweep": {"task": "ops.sweep", "schedule": 30.0, "options": {"expires": 25.0}},
     "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
 }

@@ -1,23 +1,27 @@
 """A teller's view of the bank for tests: short words for commands, all of them through the executor."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from accounts.domain.commands import (
+    CaptureHold,
     ChangeOverdraftLimit,
     CloseAccount,
     Command,
     Deposit,
     FreezeAccount,
     OpenAccount,
+    PlaceHold,
+    ReleaseHold,
     ReverseTransaction,
     Transfer,
     UnfreezeAccount,
     Withdraw,
 )
 from accounts.domain.money import Money, parse_decimal, parse_money
-from accounts.models import Account
-from accounts.services import Envelope, Executed, execute_one, idempotency_key
+from accounts.models import Account, Hold
+from accounts.services import Envelope, Executed, execute, execute_one, idempotency_key
 from eventstore.events import Context, new_id
 from eventstore.models import Event
 
@@ -71,6 +75,25 @@ class Bank:
     def close(self, account_id: UUID) -> Executed:
         return self.do(CloseAccount(account_id))
 
+    def hold(self, account_id: UUID, amount: str, *, expires_at: datetime | None = None) -> UUID:
+        """The id of the hold that was placed."""
+        self.do(PlaceHold(account_id, hold_id := new_id(), self.money(amount), expires_at=expires_at))
+        return hold_id
+
+    def overdue_hold(self, account_id: UUID, amount: str, *, since: timedelta = timedelta(minutes=1)) -> UUID:
+        """The id of a hold that was placed in the past, and whose time is over since then."""
+        expires_at = datetime.now(UTC) - since
+        command = PlaceHold(account_id, hold_id := new_id(), self.money(amount), expires_at=expires_at)
+        [outcome] = execute([self.envelope(command)], recorded_at=expires_at - timedelta(days=1))
+        assert isinstance(outcome, Executed)
+        return hold_id
+
+    def capture(self, hold_id: UUID, amount: str | None = None, *, final: bool = True) -> Executed:
+        return self.do(CaptureHold(hold_id, self.money(amount) if amount else None, final))
+
+    def release(self, hold_id: UUID) -> Executed:
+        return self.do(ReleaseHold(hold_id))
+
     def balance(self, account_id: UUID) -> int:
         """Ledger balance in minor units."""
         return Account.objects.get(id=account_id).balance
@@ -80,4 +103,5 @@ class Bank:
         return (
             list(Event.objects.order_by("position").values_list("position", "hash")),
             list(Account.objects.order_by("id").values()),
+            list(Hold.objects.order_by("id").values()),
         )

@@ -7,8 +7,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.admin.balance_chart import MOST_POINTS, balance_chart
-from accounts.admin.cells import amount, status_badge, transaction_link
+from accounts.admin.cells import amount, balances, status_badge, transaction_link
 from accounts.admin.commands.pages import ACCOUNT_COMMANDS
+from accounts.admin.holds import OF_AN_ACCOUNT, open_holds
 from accounts.admin.tabs import tabs
 from accounts.admin.timeline import in_words, timeline_entry
 from accounts.domain.account import Status
@@ -54,6 +55,11 @@ def account_context(request: HttpRequest, account: Account) -> dict[str, Any]:
         "commands": allowed_commands(request, account),
         "repairs": repairs_of(request, account.pk),
         "timeline": [timeline_entry(event, account.currency, linked=may_see_events) for event in page.rows],
+        "hold_headings": OF_AN_ACCOUNT,
+        "holds": [[(column, column.cell(hold)) for column in OF_AN_ACCOUNT] for hold in open_holds(account)]
+        if request.user.has_perm("accounts.view_hold")
+        else None,
+        "holds_url": f"{reverse('admin:accounts_hold_changelist')}?account={account.pk}",
         "statement_headings": STATEMENT_COLUMNS,
         "statement": [
             [(column, column.cell(row)) for column in STATEMENT_COLUMNS] for row in statement[:STATEMENT_SIZE]
@@ -67,16 +73,6 @@ def account_context(request: HttpRequest, account: Account) -> dict[str, Any]:
         "older_url": page.older and _url(here, page.older),
         "last_url": _url(here, {"end": "1"}),
     }
-
-
-def balances(account: Account) -> list[tuple[str, object]]:
-    """The figures of an account, as staff decide on them."""
-    return [
-        ("Ledger balance", amount(account.balance, account.currency)),
-        ("Available", amount(account.available, account.currency)),
-        ("Overdraft limit", amount(account.overdraft_limit, account.currency)),
-        ("Held", amount(account.held, account.currency)),
-    ]
 
 
 def facts(request: HttpRequest, account: Account) -> list[tuple[str, object]]:

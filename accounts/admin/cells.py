@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from accounts.domain.account import Status
 from accounts.domain.journal import ACCOUNT_PREFIX
 from accounts.domain.money import format_minor
+from accounts.models import Account
 from ops.admin.lists import Column
 from ops.html import NOTHING, Html, badge, link, page_of, short_id
 
@@ -27,6 +28,16 @@ def amount(minor: int, currency: str) -> Html:
     return Html(html, Decimal(figure))
 
 
+def balances(account: Account) -> list[tuple[str, object]]:
+    """The figures of an account, as staff decide on them."""
+    return [
+        ("Ledger balance", amount(account.balance, account.currency)),
+        ("Available", amount(account.available, account.currency)),
+        ("Overdraft limit", amount(account.overdraft_limit, account.currency)),
+        ("Held", amount(account.held, account.currency)),
+    ]
+
+
 def account_url(account_id: UUID | str) -> str:
     return page_of("accounts.account", account_id)
 
@@ -41,6 +52,14 @@ def account_link(account_id: UUID | str) -> SafeString:
 
 def transaction_link(transaction_id: UUID | str | None) -> SafeString | str:
     return link(transaction_url(transaction_id), short_id(transaction_id)) if transaction_id else NOTHING
+
+
+def hold_url(hold_id: UUID | str) -> str:
+    return page_of("accounts.hold", hold_id)
+
+
+def hold_link(hold_id: UUID | str) -> SafeString:
+    return link(hold_url(hold_id), short_id(hold_id))
 
 
 def ledger_account(name: str) -> SafeString | str:

@@ -1,8 +1,9 @@
 """Events of an account in the words of the trade."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from accounts.admin.cells import amount, ledger_account, transaction_link
+from accounts.admin.cells import amount, hold_link, ledger_account, transaction_link
 from accounts.domain.events import POSTING_TYPES
 from accounts.domain.money import format_minor
 from eventstore.models import Event
@@ -15,6 +16,10 @@ SENTENCES = {
     "TransferSent": "Transfer sent",
     "TransferReceived": "Transfer received",
     "PostingReversed": "Reversal",
+    "HoldPlaced": "Hold placed",
+    "HoldCaptured": "Hold captured",
+    "HoldReleased": "Hold released",
+    "HoldExpired": "Hold expired",
     "OverdraftLimitChanged": "Overdraft limit changed",
     "AccountFrozen": "Account frozen",
     "AccountUnfrozen": "Account unfrozen",
@@ -27,6 +32,10 @@ ICONS = {
     "TransferSent": "arrow_outward",
     "TransferReceived": "call_received",
     "PostingReversed": "undo",
+    "HoldPlaced": "hourglass_top",
+    "HoldCaptured": "hourglass_bottom",
+    "HoldReleased": "hourglass_disabled",
+    "HoldExpired": "timer_off",
     "OverdraftLimitChanged": "tune",
     "AccountFrozen": "ac_unit",
     "AccountUnfrozen": "sunny",
@@ -76,6 +85,14 @@ def _notes(event: Event, currency: str) -> list[tuple[str, object]]:
     if event.event_type in POSTING_TYPES and data.get("amount"):
         notes.append(("contra", ledger_account(data["contra"])))
         notes.append(("description", data.get("description")))
+    if event.event_type == "HoldPlaced":
+        notes.append(("amount", f"{format_minor(data['amount'], currency)} {currency}"))
+        notes.append(("until", when(datetime.fromisoformat(data["expires_at"]))))
+        notes.append(("description", data.get("description")))
+    elif given_up := data.get("released", data.get("amount") if "hold_id" in data else None):
+        notes.append(("given up", f"{format_minor(given_up, currency)} {currency}"))
+    if "hold_id" in data:
+        notes.append(("hold", hold_link(data["hold_id"])))
     if data.get("reverses"):
         notes.append(("reverses", transaction_link(data["reverses"])))
     notes.append(("by", metadata.get("actor")))

@@ -5,10 +5,19 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from accounts.api.fields import AmountField, CurrencyField, IdField, StrictSerializer, TextField
+from accounts.api.fields import (
+    AmountField,
+    CurrencyField,
+    FlagField,
+    IdField,
+    MomentField,
+    StrictSerializer,
+    TextField,
+)
 from accounts.api.scopes import ACCOUNTS_ADMIN, ACCOUNTS_WRITE, PAYMENTS_WRITE
 from accounts.domain import commands as c
-from accounts.domain.decide import MAX_DESCRIPTION_LENGTH, MAX_OWNER_LENGTH
+from accounts.domain.decide import DEFAULT_HOLD, MAX_DESCRIPTION_LENGTH, MAX_HOLD, MAX_OWNER_LENGTH
+from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import Money, parse_decimal, parse_money
 from accounts.domain.products import PRODUCTS
 from eventstore.events import new_id
@@ -159,6 +168,61 @@ class ReverseBody(CommandBody):
         return c.ReverseTransaction(subject, data["description"])
 
 
+class PlaceHoldBody(MoneyBody):
+    name = "place_hold"
+
+    contra = serializers.ChoiceField(choices=CONTRA_CHOICES, default="cards", help_text="Where a capture is booked.")
+    expires_at = MomentField(
+        required=False,
+        help_text=f"Until when it lasts, at most {MAX_HOLD.days} days from now; {DEFAULT_HOLD.days} if not sent.",
+    )
+
+    def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
+        return c.PlaceHold(
+            subject,
+            new_id(),
+            self.money(data),
+            c.InternalAccount(data["contra"]),
+            data["description"],
+            data.get("expires_at"),
+        )
+
+
+class CaptureHoldBody(CommandBody):
+    name = "capture_hold"
+    scope = PAYMENTS_WRITE
+    subject = "hold_id"
+
+    amount = AmountField(required=False, help_text="At most what the hold reserves; all of that if not sent.")
+    currency = CurrencyField(required=False, help_text="ISO 4217 code of the account. It goes with the amount.")
+    final = FlagField(default=True, help_text="Whether what is left is given up: else it may be captured later.")
+    description = TextField(
+        max_length=MAX_DESCRIPTION_LENGTH,
+        default="",
+        allow_blank=True,
+        help_text="Shown on the statement; the hold's if not sent.",
+    )
+
+    def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
+        return c.CaptureHold(subject, self._amount(data), data["final"], data["description"])
+
+    @staticmethod
+    def _amount(data: dict[str, Any]) -> Money | None:
+        for name, other in (("amount", "currency"), ("currency", "amount")):
+            if name in data and other not in data:
+                raise Refusal(ErrorCode.VALIDATION_FAILED, f"It must be sent beside {name}.", field=other)
+        return parse_money(data["amount"], data["currency"]) if "amount" in data else None
+
+
+class ReleaseHoldBody(CommandBody):
+    name = "release_hold"
+    scope = PAYMENTS_WRITE
+    subject = "hold_id"
+
+    def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
+        return c.ReleaseHold(subject)
+
+
 COMMAND_BODIES: tuple[type[CommandBody], ...] = (
     OpenAccountBody,
     DepositBody,
@@ -169,4 +233,7 @@ COMMAND_BODIES: tuple[type[CommandBody], ...] = (
     UnfreezeBody,
     CloseBody,
     ReverseBody,
+    PlaceHoldBody,
+    CaptureHoldBody,
+    ReleaseHoldBody,
 )

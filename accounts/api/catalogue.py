@@ -70,6 +70,13 @@ KINDS: dict[E, Kind] = {
     E.OVERDRAFT_IN_USE: Kind(422, "The overdraft is in use", "Bring the balance above the new limit first."),
     E.ALREADY_REVERSED: Kind(422, "The transaction was reversed before", "`reversed_by` names the reversal."),
     E.NOT_REVERSIBLE: Kind(422, "The transaction cannot be reversed", "Post a movement of its own instead."),
+    E.HOLD_NOT_FOUND: Kind(404, "There is no such hold", "Check the hold's id and whose care its account is in."),
+    E.HOLD_NOT_OPEN: Kind(
+        422, "The hold reserves nothing any more", "`hold_status` says what ended it; place a new one if need be."
+    ),
+    E.CAPTURE_EXCEEDS_HOLD: Kind(
+        422, "The hold reserves less than that", "Capture at most what `held` says; withdraw the rest."
+    ),
     E.WEBHOOK_NOT_FOUND: Kind(404, "There is no such webhook", "Check the webhook's id."),
     E.WEBHOOK_EXISTS: Kind(409, "There is a webhook with this URL", "Use it (`webhook_id`), or delete it first."),
     E.WEBHOOK_LIMIT_REACHED: Kind(422, "There are too many webhooks", "Delete one that you no longer need."),

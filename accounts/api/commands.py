@@ -134,6 +134,44 @@ class Transfer(CommandView):
         return self.execute(request, account_id)
 
 
+class PlaceHold(CommandView):
+    """Reserves money for a later capture: the available balance falls, the ledger balance stays."""
+
+    body = bodies.PlaceHoldBody
+    required_scopes = {"POST": (body.scope,)}
+    success = 201
+
+    @documents_command(bodies.PlaceHoldBody, summary="Place a hold", tag="holds", success=201)
+    def post(self, request: Request, account_id: UUID) -> Response:
+        return self.execute(request, account_id)
+
+    def answer_headers(self, executed: Executed) -> dict[str, str]:
+        placed = executed.result["hold"]["id"]
+        return super().answer_headers(executed) | {"Location": reverse("api-v1:hold", args=[placed])}
+
+
+class CaptureHold(CommandView):
+    """Books what a hold reserved, all or a part of it; If-Match is about its account."""
+
+    body = bodies.CaptureHoldBody
+    required_scopes = {"POST": (body.scope,)}
+
+    @documents_command(bodies.CaptureHoldBody, summary="Capture a hold", tag="holds")
+    def post(self, request: Request, hold_id: UUID) -> Response:
+        return self.execute(request, hold_id)
+
+
+class ReleaseHold(CommandView):
+    """Gives up what a hold still reserves; If-Match is about its account."""
+
+    body = bodies.ReleaseHoldBody
+    required_scopes = {"POST": (body.scope,)}
+
+    @documents_command(bodies.ReleaseHoldBody, summary="Release a hold", tag="holds")
+    def post(self, request: Request, hold_id: UUID) -> Response:
+        return self.execute(request, hold_id)
+
+
 class ChangeOverdraftLimit(CommandView):
     """Sets how far the account may be overdrawn."""
 

@@ -22,6 +22,8 @@ ACCOUNT = "01980a2b-6f3e-7c11-9d4a-0f6f3c2b1a55"
 TARGET = "01980a2b-70c4-7a02-8f1e-5b8d9e7c6a31"
 TRANSACTION = "01980a2c-1b7d-7e44-a2c3-9e0d1f2a3b4c"
 
+HOLD = "01980a2d-3c55-7b10-8a6d-4d2e1f0a9b8c"
+
 REQUEST_EXAMPLES: Mapping[str, dict[str, str]] = {
     "open_account": {"owner": "Ann Example", "currency": "EUR", "product": "current"},
     "deposit": {"amount": "100.00", "currency": "EUR", "description": "Salary"},
@@ -32,6 +34,9 @@ REQUEST_EXAMPLES: Mapping[str, dict[str, str]] = {
     "unfreeze": {},
     "close": {},
     "reverse": {"description": "Booked twice"},
+    "place_hold": {"amount": "80.00", "currency": "EUR", "description": "Hotel, two nights"},
+    "capture_hold": {"amount": "72.50", "currency": "EUR"},
+    "release_hold": {},
 }
 RESULT_EXAMPLE = {
     "transaction_id": TRANSACTION,
@@ -47,6 +52,30 @@ RESULT_EXAMPLE = {
         }
     ],
 }
+HOLD_EXAMPLE = {
+    "id": HOLD,
+    "account_id": ACCOUNT,
+    "status": "open",
+    "currency": "EUR",
+    "amount": "80.00",
+    "captured": "0.00",
+    "released": "0.00",
+    "held": "80.00",
+    "contra": "cards:EUR",
+    "description": "Hotel, two nights",
+    "placed_at": "2026-01-31T12:00:00.000000Z",
+    "expires_at": "2026-02-07T12:00:00.000000Z",
+    "closed_at": None,
+    "version": 3,
+}
+_CAPTURED = {"captured": "72.50", "released": "7.50", "held": "0.00"}
+HOLD_EXAMPLES: Mapping[str, dict[str, Any]] = {
+    "place_hold": HOLD_EXAMPLE,
+    "capture_hold": HOLD_EXAMPLE | _CAPTURED | {"status": "captured", "closed_at": "2026-02-01T09:30:00.000000Z"},
+    "release_hold": HOLD_EXAMPLE
+    | {"status": "released", "released": "80.00", "held": "0.00", "closed_at": "2026-02-01T09:30:00.000000Z"},
+}
+"""By command: the `hold` of its answer."""
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -116,6 +145,9 @@ CODES_OF: Mapping[str, Sequence[E]] = {
     "unfreeze": (E.ACCOUNT_NOT_FOUND, E.ACCOUNT_NOT_FROZEN, E.ACCOUNT_CLOSED, E.VERSION_MISMATCH),
     "close": (E.ACCOUNT_NOT_FOUND, E.BALANCE_NOT_ZERO, E.ACCOUNT_FROZEN, E.VERSION_MISMATCH),
     "reverse": (E.TRANSACTION_NOT_FOUND, E.ALREADY_REVERSED, E.NOT_REVERSIBLE, E.VERSION_MISMATCH),
+    "place_hold": (E.ACCOUNT_NOT_FOUND, E.INVALID_AMOUNT, E.INSUFFICIENT_FUNDS, E.ACCOUNT_FROZEN, E.VERSION_MISMATCH),
+    "capture_hold": (E.HOLD_NOT_FOUND, E.HOLD_NOT_OPEN, E.CAPTURE_EXCEEDS_HOLD, E.ACCOUNT_FROZEN, E.VERSION_MISMATCH),
+    "release_hold": (E.HOLD_NOT_FOUND, E.HOLD_NOT_OPEN, E.VERSION_MISMATCH),
 }
 
 
@@ -141,7 +173,8 @@ def documents_command(body: type[CommandBody], *, summary: str, tag: str, succes
     codes = (*COMMAND_CODES, *CODES_OF[body.name])
     retry_after = sorted({KINDS[code].status for code in codes if KINDS[code].retry_after})
     about_one_account = [IF_MATCH] if body.subject else []
-    location = [] if body.subject else [_answers("Location", "Path of the new account.", [success])]
+    location = [_answers("Location", "Path of what is new.", [success])] if success == 201 else []
+    result = {**RESULT_EXAMPLE, **({"hold": HOLD_EXAMPLES[body.name]} if body.name in HOLD_EXAMPLES else {})}
     return extend_schema(
         operation_id=body.name,
         summary=summary,
@@ -161,7 +194,7 @@ def documents_command(body: type[CommandBody], *, summary: str, tag: str, succes
         responses={success: CommandResultSerializer, **_problems(codes)},
         examples=[
             OpenApiExample(summary, value=REQUEST_EXAMPLES[body.name], request_only=True),
-            OpenApiExample("Executed", value=RESULT_EXAMPLE, response_only=True, status_codes=[str(success)]),
+            OpenApiExample("Executed", value=result, response_only=True, status_codes=[str(success)]),
             *_problem_examples(codes),
         ],
     )

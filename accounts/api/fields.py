@@ -1,7 +1,8 @@
 """Serializer fields that take what they document and nothing that merely looks like it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ KEY_PATTERN = r"[\x21-\x7e]{1,255}"
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$"
 LIKE = 0.6
 """How like the name of a field a wrong one must be for it to be suggested."""
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -27,7 +29,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         unknown = [name for name in data if name not in self.fields] if isinstance(data, Mapping) else []
         if not unknown:
             return super().to_internal_value(data)
-        errors: dict[str, Any] = {name[:60]: [_unknown(name, list(self.fields))] for name in unknown[:10]}
+        errors: dict[str, Any] = {name[:60]: [_unknown(name, self.fields)] for name in unknown[:10]}
         try:
             super().to_internal_value(data)
         except ValidationError as others:
@@ -35,13 +37,15 @@ class StrictSerializer(serializers.Serializer[Any]):
         raise ValidationError(errors)
 
 
-def _unknown(name: str, known: Sequence[str]) -> ErrorDetail:
+def _unknown(name: str, known: Iterable[str]) -> ErrorDetail:
+    return ErrorDetail(f"There is no such field.{did_you_mean(name, known)}", code=ErrorCode.UNKNOWN_FIELD)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ends a sentence about a wrong name with the known one that is most like it, where one is like it at all."""
     marks = _marks(name[:30])
     likeness, meant = max(((_likeness(marks, _marks_of_known(each)), each) for each in known), default=(0.0, ""))
-    return ErrorDetail(
-        f"There is no such field. Did you mean {meant}?" if likeness >= LIKE else "There is no such field.",
-        code=ErrorCode.UNKNOWN_FIELD,
-    )
+    return f" Did you mean {meant}?" if likeness >= LIKE else ""
 
 
 def _marks(name: str) -> frozenset[str]:
@@ -115,6 +119,31 @@ class VersionField(serializers.IntegerField):
         if type(data) is not int:
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+def read_moment(text: str) -> datetime:
+    """A moment as RFC 3339 writes it, with Z or an offset, in UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError("not RFC 3339")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
+@extend_schema_field({"type": "string", "format": "date-time"})
+class MomentField(TextField):
+    """A moment as RFC 3339 writes it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return read_moment(super().to_internal_value(data))
+        except ValueError:
+            raise ValidationError("Write it as RFC 3339 with Z or an offset, such as 2026-01-31T12:00:00Z.") from None
 
 
 class FlagField(serializers.BooleanField):

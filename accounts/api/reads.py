@@ -1,10 +1,9 @@
 """The routes that only read."""
 
-import difflib
 import re
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -18,6 +17,7 @@ from rest_framework.response import Response
 from accounts import selectors
 from accounts.api.base import ApiView
 from accounts.api.documentation import IF_NONE_MATCH, documents_read
+from accounts.api.fields import did_you_mean, read_moment
 from accounts.api.filters import AccountFilter
 from accounts.api.headers import client_of, etag
 from accounts.api.pagination import MAX_PAGE_SIZE, NewestAccountsFirst, NewestVersionFirst, OldestVersionFirst
@@ -27,6 +27,8 @@ from accounts.api.representations import (
     BalanceSerializer,
     EventPageSerializer,
     EventSerializer,
+    HoldPageSerializer,
+    HoldSerializer,
     PostingPageSerializer,
     PostingSerializer,
     StatementSerializer,
@@ -36,6 +38,7 @@ from accounts.api.representations import (
 from accounts.api.scopes import ACCOUNTS_READ
 from accounts.domain.account import Status
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.holds import HoldStatus
 from accounts.domain.products import PRODUCTS
 from accounts.statement import LONGEST, statement
 
@@ -62,9 +65,8 @@ def refuse_unknown_parameters(request: Request, *known: str) -> None:
     """
     for name in request.query_params:
         if name not in known:
-            meant = difflib.get_close_matches(name[:60], known, n=1)
-            hint = f" Did you mean {meant[0]}?" if meant else ""
-            raise Refusal(ErrorCode.UNKNOWN_FIELD, f"There is no such query parameter.{hint}", field=name[:60])
+            detail = f"There is no such query parameter.{did_you_mean(name, known)}"
+            raise Refusal(ErrorCode.UNKNOWN_FIELD, detail, field=name[:60])
 
 
 class AccountList(ApiView):
@@ -169,20 +171,12 @@ def _min_version(request: Request) -> int | None:
     raise Refusal(ErrorCode.VALIDATION_FAILED, "Write a version, such as 3: digits, from 1 up.", field="min_version")
 
 
-_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
-
-
 def _moment(text: str) -> datetime:
     try:
-        if _RFC3339.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise Refusal(
-        ErrorCode.VALIDATION_FAILED,
-        "Write the moment as RFC 3339 with Z or an offset, such as 2026-01-31T12:00:00Z (a + must be sent as %2B).",
-        field="at",
-    )
+        return read_moment(text)
+    except ValueError:
+        detail = "Write the moment as RFC 3339 with Z or an offset, such as 2026-01-31T12:00:00Z (send a + as %2B)."
+        raise Refusal(ErrorCode.VALIDATION_FAILED, detail, field="at") from None
 
 
 class AccountEvents(ApiView):
@@ -284,3 +278,47 @@ class TransactionDetail(ApiView):
         refuse_unknown_parameters(request)
         found = selectors.transaction(transaction_id, client_of(request).custodian)
         return Response(TransactionSerializer(found).data)
+
+
+class AccountHolds(ApiView):
+    """The holds of the account, newest first, as they stand."""
+
+    required_scopes = READ
+
+    @documents_read(
+        "list_holds",
+        HoldPageSerializer,
+        summary="List the holds of an account",
+        tag="holds",
+        codes=(ErrorCode.VALIDATION_FAILED, ErrorCode.ACCOUNT_NOT_FOUND),
+        parameters=(
+            OpenApiParameter("status", OpenApiTypes.STR, enum=[status.value for status in HoldStatus]),
+            *PAGING,
+        ),
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        refuse_unknown_parameters(request, "status", "cursor", "page_size")
+        selectors.account(account_id, client_of(request).custodian)
+        paginator = NewestVersionFirst()
+        rows = paginator.paginate_queryset(selectors.holds(account_id, _hold_status(request)), request)
+        return Response(paginator.page(HoldSerializer(rows, many=True).data))
+
+
+def _hold_status(request: Request) -> HoldStatus | None:
+    text = request.query_params.get("status")
+    try:
+        return None if text is None else HoldStatus(text)
+    except ValueError:
+        known = ", ".join(HoldStatus)
+        raise Refusal(ErrorCode.VALIDATION_FAILED, f"This must be one of: {known}.", field="status") from None
+
+
+class HoldDetail(ApiView):
+    """One hold as it stands."""
+
+    required_scopes = READ
+
+    @documents_read("get_hold", HoldSerializer, summary="Get a hold", tag="holds", codes=(ErrorCode.HOLD_NOT_FOUND,))
+    def get(self, request: Request, hold_id: UUID) -> Response:
+        refuse_unknown_parameters(request)
+        return Response(HoldSerializer(selectors.hold(hold_id, client_of(request).custodian)).data)

@@ -11,6 +11,7 @@ from accounts.api.fields import MinorUnitsField
 from accounts.cache import AccountView
 from accounts.domain.account import Status
 from accounts.domain.events import EVENT_CLASSES, POSTING_TYPES
+from accounts.domain.holds import HoldStatus
 from accounts.domain.money import format_minor
 from accounts.domain.products import PRODUCTS
 from accounts.selectors import readable_event
@@ -122,6 +123,27 @@ class AccountAfterSerializer(serializers.Serializer[Any]):
     available = MinorUnitsField()
 
 
+class HoldSerializer(serializers.Serializer[Any]):
+    """Takes a row of `accounts.models.Hold`, or a hold as a command's result tells it."""
+
+    id = serializers.UUIDField()
+    account_id = serializers.UUIDField()
+    status = serializers.ChoiceField(
+        choices=[status.value for status in HoldStatus], help_text="`open`, or what ended it."
+    )
+    currency = serializers.CharField()
+    amount = MinorUnitsField(help_text="What was reserved at first.")
+    captured = MinorUnitsField(help_text="What of it is booked.")
+    released = MinorUnitsField(help_text="What of it was given up.")
+    held = MinorUnitsField(help_text="What it still reserves.")
+    contra = serializers.CharField(help_text="Where a capture is booked: cards:EUR.")
+    description = serializers.CharField(allow_blank=True)
+    placed_at = TimeField()
+    expires_at = TimeField(help_text="It cannot be captured from then on, and is given up within minutes.")
+    closed_at = TimeField(allow_null=True)
+    version = serializers.IntegerField(help_text="The account's version that placing it made.")
+
+
 @lru_cache(maxsize=256)  # all that happened in one transaction tell the same
 def moment_text(value: Any) -> str:
     """A moment in UTC, also from the text that an idempotency record keeps."""
@@ -132,7 +154,7 @@ def moment_text(value: Any) -> str:
 def command_result(result: dict[str, Any]) -> dict[str, Any]:
     """The answer of a command, as `CommandResultSerializer` documents it: a pure function of `Executed.result`, so
     that a repeated request gets it again, byte for byte."""
-    return {
+    told = {
         "transaction_id": result["transaction_id"],
         "recorded_at": moment_text(result["recorded_at"]),
         "accounts": [
@@ -147,6 +169,7 @@ def command_result(result: dict[str, Any]) -> dict[str, Any]:
             for account in result["accounts"]
         ],
     }
+    return told | {"hold": HoldSerializer(result["hold"]).data} if "hold" in result else told
 
 
 def balance_now(account: AccountView, as_of: datetime) -> dict[str, Any]:
@@ -169,6 +192,7 @@ class CommandResultSerializer(serializers.Serializer[Any]):
     transaction_id = serializers.CharField()
     recorded_at = TimeField()
     accounts = AccountAfterSerializer(many=True, help_text="As the command left them; its own account comes first.")
+    hold = HoldSerializer(required=False, help_text="As the command left it, where the command is about one.")
 
 
 @extend_schema_field({"$ref": "#/components/schemas/ErrorCode"})
@@ -231,6 +255,10 @@ class StatementSerializer(PageSerializer):
         help_text="Whether the last day is over and nothing can be added: then the statement stays as it is."
     )
     results = PostingSerializer(many=True)
+
+
+class HoldPageSerializer(PageSerializer):
+    results = HoldSerializer(many=True)
 
 
 class PostingPageSerializer(PageSerializer):

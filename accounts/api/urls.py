@@ -16,6 +16,12 @@ class Accounts(reads.AccountList, commands.OpenAccount):
     required_scopes = {**reads.AccountList.required_scopes, **commands.OpenAccount.required_scopes}
 
 
+class Holds(reads.AccountHolds, commands.PlaceHold):
+    """List and place."""
+
+    required_scopes = {**reads.AccountHolds.required_scopes, **commands.PlaceHold.required_scopes}
+
+
 def both_ways(route: str, view: type[Any], name: str) -> list[URLPattern]:
     return [path(route, view.as_view(), name=name), path(f"{route}/", view.as_view())]
 
@@ -30,12 +36,16 @@ urlpatterns = [
     *both_ways("accounts/<uuid:account_id>/deposits", commands.Deposit, "deposits"),
     *both_ways("accounts/<uuid:account_id>/withdrawals", commands.Withdraw, "withdrawals"),
     *both_ways("accounts/<uuid:account_id>/transfers", commands.Transfer, "transfers"),
+    *both_ways("accounts/<uuid:account_id>/holds", Holds, "holds"),
     *both_ways("accounts/<uuid:account_id>/overdraft-limit", commands.ChangeOverdraftLimit, "overdraft-limit"),
     *both_ways("accounts/<uuid:account_id>/freeze", commands.Freeze, "freeze"),
     *both_ways("accounts/<uuid:account_id>/unfreeze", commands.Unfreeze, "unfreeze"),
     *both_ways("accounts/<uuid:account_id>/close", commands.Close, "close"),
     *both_ways("transactions/<uuid:transaction_id>", reads.TransactionDetail, "transaction"),
     *both_ways("transactions/<uuid:transaction_id>/reversal", commands.Reverse, "reversal"),
+    *both_ways("holds/<uuid:hold_id>", reads.HoldDetail, "hold"),
+    *both_ways("holds/<uuid:hold_id>/capture", commands.CaptureHold, "capture"),
+    *both_ways("holds/<uuid:hold_id>/release", commands.ReleaseHold, "release"),
     *both_ways("batches", batches.Batch, "batches"),
     *both_ways("imports", imports.Imports, "imports"),
     *both_ways("imports/<str:key>", imports.ImportDetail, "import"),

@@ -13,6 +13,9 @@ from accounts.domain.events import (
     AccountOpened,
     AccountUnfrozen,
     Event,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
     OverdraftLimitChanged,
     Posting,
 )
@@ -88,7 +91,14 @@ def evolve(account: Account | None, account_id: UUID, event: Event) -> Account:
                 f"account {account_id} version {version} records a balance of {event.balance} "
                 f"{event.currency}; the events before it make {balance} {account.currency}"
             )
+        if isinstance(event, HoldCaptured):
+            held = _held_after(account, event.amount - event.released, event.held)
+            return replace(account, balance=balance, held=held, version=version)
         return replace(account, balance=balance, version=version)
+    if isinstance(event, HoldPlaced):
+        return replace(account, held=_held_after(account, event.amount, event.held), version=version)
+    if isinstance(event, HoldReleased):
+        return replace(account, held=_held_after(account, -event.amount, event.held), version=version)
     if isinstance(event, OverdraftLimitChanged):
         return replace(account, overdraft_limit=event.overdraft_limit, version=version)
     if isinstance(event, AccountFrozen):
@@ -98,6 +108,16 @@ def evolve(account: Account | None, account_id: UUID, event: Event) -> Account:
     if isinstance(event, AccountClosed):
         return replace(account, status=Status.CLOSED, version=version)
     raise BrokenStream(f"account {account_id}: {type(event).__name__} is not an event of an account")
+
+
+def _held_after(account: Account, change: int, recorded: int) -> int:
+    held = account.held + change
+    if held != recorded or held < 0:
+        raise BrokenStream(
+            f"account {account.id} version {account.version + 1} records {recorded} as held; the events before it "
+            f"make {held}"
+        )
+    return held
 
 
 def load_state(data: dict[str, Any]) -> Account:

@@ -1,5 +1,6 @@
 """What may be asked of an account. Amounts are in minor units; whether it may happen is `decide`'s word."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -73,6 +74,39 @@ class ReverseTransaction(Struct, frozen=True):
     description: str = ""
 
 
+class PlaceHold(Struct, frozen=True):
+    """Reserves money. `contra` is where a capture will be booked; without `expires_at` it lasts
+    `decide.DEFAULT_HOLD`."""
+
+    account_id: UUID
+    hold_id: UUID
+    amount: Money
+    contra: InternalAccount = InternalAccount.CARDS
+    description: str = ""
+    expires_at: datetime | None = None
+
+
+class CaptureHold(Struct, frozen=True):
+    """Books what a hold reserved: `amount` of it, or all. `is_final`: what is left is then given up."""
+
+    hold_id: UUID
+    amount: Money | None = None
+    is_final: bool = True
+    description: str = ""
+
+
+class ReleaseHold(Struct, frozen=True):
+    """Gives up what a hold still reserves."""
+
+    hold_id: UUID
+
+
+class ExpireHold(Struct, frozen=True):
+    """As a release, once the hold's time is over."""
+
+    hold_id: UUID
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -83,4 +117,11 @@ Command = (
     | UnfreezeAccount
     | CloseAccount
     | ReverseTransaction
+    | PlaceHold
+    | CaptureHold
+    | ReleaseHold
+    | ExpireHold
 )
+
+ON_A_HOLD = (CaptureHold, ReleaseHold, ExpireHold)
+"""Commands that name a hold; whose account it is on is for the books to say."""

@@ -5,7 +5,7 @@ ends here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,15 @@ from accounts.domain import commands as c
 from accounts.domain import events as e
 from accounts.domain.account import Account, Status
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.holds import Hold, HoldStatus
 from accounts.domain.money import MAX_AMOUNT, MAX_BALANCE, Money, exponent_of, format_minor
 from accounts.domain.products import PRODUCTS
 
 MAX_OWNER_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 200
+DEFAULT_HOLD = timedelta(days=7)
+"""How long a hold lasts where its command does not say: as long as card schemes commonly allow for a capture."""
+MAX_HOLD = timedelta(days=31)
 
 
 class BookedPosting(Struct, frozen=True):
@@ -34,26 +38,37 @@ class Facts(Struct, frozen=True):
     """What a decision may look at.
 
     `accounts` holds the touched accounts that exist; `booked` and `reversed_by` answer for the transaction that
-    a reversal names; `custodian` limits the caller to the accounts in its care (None: any account).
+    a reversal names, `hold` for the hold that a command names; `custodian` limits the caller to the accounts in its
+    care (None: any account).
     """
 
     accounts: Mapping[UUID, Account]
-    today: date
+    now: datetime
     custodian: str | None = None
     booked: Sequence[BookedPosting] = ()
     reversed_by: UUID | None = None
+    hold: Hold | None = None
+
+    @property
+    def today(self) -> date:
+        return self.now.date()
 
 
 Decision = list[tuple[UUID, e.Event]]
 """Events in the order in which they happen, each with the account that it belongs to."""
 
 
-def touched_accounts(command: c.Command, booked: Sequence[BookedPosting] = ()) -> tuple[UUID, ...]:
-    """The accounts whose state a decision needs; the first is the one that the command is about."""
+def touched_accounts(
+    command: c.Command, booked: Sequence[BookedPosting] = (), hold: Hold | None = None
+) -> tuple[UUID, ...]:
+    """The accounts whose state a decision needs; the first is the one that the command is about. None where the
+    transaction or hold that it names is not there."""
     if isinstance(command, c.Transfer):
         return (command.account_id, command.target_id)
     if isinstance(command, c.ReverseTransaction):
         return tuple(posting.account_id for posting in booked)
+    if isinstance(command, c.ON_A_HOLD):
+        return (hold.account_id,) if hold else ()
     return (command.account_id,)
 
 
@@ -168,6 +183,79 @@ def _reverse(command: c.ReverseTransaction, facts: Facts) -> Decision:
     ]
 
 
+def _place_hold(command: c.PlaceHold, facts: Facts) -> Decision:
+    account = _own_account(command.account_id, facts)
+    _require_amount(command.amount)
+    _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
+    expires_at = command.expires_at or facts.now + DEFAULT_HOLD
+    if not facts.now < expires_at <= facts.now + MAX_HOLD:
+        raise Refusal(
+            ErrorCode.VALIDATION_FAILED,
+            f"A hold lasts until a moment in the next {MAX_HOLD.days} days.",
+            field="expires_at",
+        )
+    _require_open(account)
+    _require_currency(account, command.amount.currency)
+    _require_available(account, command.amount.minor, facts)
+    placed = e.HoldPlaced(
+        hold_id=command.hold_id,
+        amount=command.amount.minor,
+        currency=account.currency,
+        contra=f"{command.contra.value}:{account.currency}",
+        expires_at=expires_at,
+        held=account.held + command.amount.minor,
+        description=command.description,
+    )
+    return [(account.id, placed)]
+
+
+def _capture_hold(command: c.CaptureHold, facts: Facts) -> Decision:
+    hold, account = _open_hold(command.hold_id, facts)
+    if hold.expires_at <= facts.now:
+        raise _not_open(hold, HoldStatus.EXPIRED)
+    minor = hold.held
+    if command.amount is not None:
+        _require_amount(command.amount)
+        _require_currency(account, command.amount.currency)
+        minor = command.amount.minor
+    _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
+    if minor > hold.held:
+        raise Refusal(
+            ErrorCode.CAPTURE_EXCEEDS_HOLD,
+            "The hold reserves less than that.",
+            field="amount",
+            held=format_minor(hold.held, hold.currency),
+            currency=hold.currency,
+        )
+    released = hold.held - minor if command.is_final else 0
+    captured = _post(
+        e.HoldCaptured,
+        account,
+        hold.currency,
+        -minor,
+        hold.contra,
+        facts,
+        reserved=minor,
+        description=command.description or hold.description,
+        hold_id=hold.id,
+        released=released,
+        held=account.held - minor - released,
+    )
+    return [captured]
+
+
+def _release_hold(command: c.ReleaseHold, facts: Facts) -> Decision:
+    """Also on a frozen account: no money moves."""
+    return [_give_up(e.HoldReleased, *_open_hold(command.hold_id, facts))]
+
+
+def _expire_hold(command: c.ExpireHold, facts: Facts) -> Decision:
+    hold, account = _open_hold(command.hold_id, facts)
+    if hold.expires_at > facts.now:
+        raise Refusal(ErrorCode.VALIDATION_FAILED, f"The hold lasts until {hold.expires_at.isoformat()}.")
+    return [_give_up(e.HoldExpired, hold, account)]
+
+
 def _change_overdraft_limit(command: c.ChangeOverdraftLimit, facts: Facts) -> Decision:
     account = _own_account(command.account_id, facts)
     _require_not_closed(account)
@@ -221,6 +309,10 @@ _RULES: dict[type, Callable[[Any, Facts], Decision]] = {
     c.FreezeAccount: _freeze,
     c.UnfreezeAccount: _unfreeze,
     c.CloseAccount: _close,
+    c.PlaceHold: _place_hold,
+    c.CaptureHold: _capture_hold,
+    c.ReleaseHold: _release_hold,
+    c.ExpireHold: _expire_hold,
 }
 
 
@@ -234,18 +326,16 @@ def _post(
     amount: int,
     contra: str,
     facts: Facts,
+    *,
+    reserved: int = 0,
     **details: Any,
 ) -> tuple[UUID, e.Event]:
-    """A posting of `amount` (signed) on `account`, if its status, currency and funds allow it."""
+    """A posting of `amount` (signed) on `account`, if its status, currency and funds allow it; `reserved` of these
+    are held for it."""
     _require_open(account)
     _require_currency(account, currency)
-    if amount < 0 and account.available + amount < 0:
-        raise Refusal(
-            ErrorCode.INSUFFICIENT_FUNDS,
-            "The account has not enough available balance.",
-            account_id=str(account.id),
-            **_funds_told(account, facts),
-        )
+    if amount < 0:
+        _require_available(account, -amount - reserved, facts)
     balance = account.balance + amount
     if abs(balance) > MAX_BALANCE:
         raise Refusal(
@@ -257,6 +347,38 @@ def _post(
         amount=amount, currency=currency, contra=contra, value_date=facts.today, balance=balance, **details
     )
     return account.id, posting  # type: ignore[return-value]  # a kind is always one of the Event classes
+
+
+def _require_available(account: Account, amount: int, facts: Facts) -> None:
+    if account.available < amount:
+        raise Refusal(
+            ErrorCode.INSUFFICIENT_FUNDS,
+            "The account has not enough available balance.",
+            account_id=str(account.id),
+            **_funds_told(account, facts),
+        )
+
+
+def _open_hold(hold_id: UUID, facts: Facts) -> tuple[Hold, Account]:
+    """The hold and its account, if it still reserves something and the caller may act for it."""
+    hold = facts.hold
+    account = facts.accounts.get(hold.account_id) if hold else None
+    if hold is None or account is None or facts.custodian not in (None, account.custodian):
+        raise Refusal(ErrorCode.HOLD_NOT_FOUND, f"There is no hold {hold_id}.", field="hold_id")
+    if hold.status is not HoldStatus.OPEN:
+        raise _not_open(hold, hold.status)
+    return hold, account
+
+
+def _not_open(hold: Hold, status: HoldStatus) -> Refusal:
+    return Refusal(
+        ErrorCode.HOLD_NOT_OPEN, f"The hold reserves nothing any more: it is {status}.", hold_status=status.value
+    )
+
+
+def _give_up(kind: type[e.HoldReleased], hold: Hold, account: Account) -> tuple[UUID, e.Event]:
+    given_up = kind(hold_id=hold.id, amount=hold.held, held=account.held - hold.held)
+    return account.id, given_up
 
 
 def _funds_told(account: Account, facts: Facts) -> dict[str, str]:

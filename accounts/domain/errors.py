@@ -40,6 +40,9 @@ class ErrorCode(StrEnum):
     OVERDRAFT_IN_USE = "overdraft_in_use"
     ALREADY_REVERSED = "already_reversed"
     NOT_REVERSIBLE = "not_reversible"
+    HOLD_NOT_FOUND = "hold_not_found"
+    HOLD_NOT_OPEN = "hold_not_open"
+    CAPTURE_EXCEEDS_HOLD = "capture_exceeds_hold"
     # webhooks
     WEBHOOK_NOT_FOUND = "webhook_not_found"
     WEBHOOK_EXISTS = "webhook_exists"

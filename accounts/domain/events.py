@@ -5,8 +5,9 @@ movement names its contra account, where the other side of the posting is booked
 `cash:EUR`, or `account:<id>` for the other end of a transfer. So every transaction sums to zero.
 """
 
-from datetime import date
-from typing import Any
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, get_type_hints
 from uuid import UUID
 
 from msgspec import Struct, to_builtins
@@ -59,6 +60,40 @@ class PostingReversed(Posting, frozen=True, kw_only=True):
     reverses_version: int
 
 
+class HoldPlaced(Struct, frozen=True, kw_only=True):
+    """Money was reserved until `expires_at`, for a later posting against `contra`. `held` is all that the account
+    holds after it."""
+
+    hold_id: UUID
+    amount: int
+    currency: str
+    contra: str
+    expires_at: datetime
+    held: int
+    description: str = ""
+
+
+class HoldCaptured(Posting, frozen=True, kw_only=True):
+    """Money that a hold had reserved was booked; `released` more of it is reserved no longer. `held` is all that the
+    account holds after it."""
+
+    hold_id: UUID
+    released: int
+    held: int
+
+
+class HoldReleased(Struct, frozen=True, kw_only=True):
+    """A hold was given up: `amount` is what it still held, `held` what the account holds after it."""
+
+    hold_id: UUID
+    amount: int
+    held: int
+
+
+class HoldExpired(HoldReleased, frozen=True, kw_only=True):
+    """A hold was given up because its time was over."""
+
+
 class OverdraftLimitChanged(Struct, frozen=True):
     """Limits in minor units, zero or more."""
 
@@ -85,6 +120,10 @@ Event = (
     | TransferSent
     | TransferReceived
     | PostingReversed
+    | HoldPlaced
+    | HoldCaptured
+    | HoldReleased
+    | HoldExpired
     | OverdraftLimitChanged
     | AccountFrozen
     | AccountUnfrozen
@@ -92,6 +131,8 @@ Event = (
 )
 
 EVENT_CLASSES: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
+HOLD_EVENTS = (HoldPlaced, HoldCaptured, HoldReleased)
+"""Classes of the events that happen to a hold."""
 POSTING_TYPES = frozenset(name for name, cls in EVENT_CLASSES.items() if issubclass(cls, Posting))
 """Events that may move money (an account may be opened with none)."""
 
@@ -104,9 +145,19 @@ def to_data(item: Struct) -> dict[str, Any]:
 
 def from_data(event_type: str, data: dict[str, Any]) -> Event:
     """The event that `to_data` wrote. Extra or missing fields raise TypeError: schemas change by upcasters."""
-    cls = EVENT_CLASSES[event_type]
-    if event_type in POSTING_TYPES:
-        data = {**data, "value_date": date.fromisoformat(data["value_date"])}
-        if cls is PostingReversed:
-            data["reverses"] = UUID(data["reverses"])
-    return cls(**data)
+    read = _READ[event_type]
+    if read:
+        data = {**data, **{name: from_text(data[name]) for name, from_text in read}}
+    return EVENT_CLASSES[event_type](**data)
+
+
+_FROM_TEXT: dict[type, Callable[[str], Any]] = {
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+    UUID: UUID,
+}
+_READ = {
+    name: tuple((field, _FROM_TEXT[kind]) for field, kind in get_type_hints(cls).items() if kind in _FROM_TEXT)
+    for name, cls in EVENT_CLASSES.items()
+}
+"""The fields of each event that JSON has as text, with what reads them."""

@@ -1,4 +1,4 @@
-"""Making the executor's inline read model anew: the tables `accounts` and `reversals`.
+"""Making the executor's inline read model anew: the tables `accounts`, `reversals` and `holds`.
 
 They are written with the events, so this is for repair, after something outside of bankes has changed them.
 """
@@ -8,11 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Model
+from msgspec.structs import asdict
 
 from accounts.domain.account import AGGREGATE_TYPE, evolve
 from accounts.domain.account import Account as State
-from accounts.domain.events import PostingReversed, to_data
-from accounts.models import Account, Reversal
+from accounts.domain.events import HOLD_EVENTS, PostingReversed, to_data
+from accounts.domain.holds import Hold as HoldState
+from accounts.domain.holds import evolve_hold
+from accounts.models import Account, Hold, Reversal
 from eventstore.appending import lock_heads
 from eventstore.events import StoredEvent
 from eventstore.models import Stream
@@ -28,6 +32,12 @@ ORPHANS = (
         "transaction_id",
         "NOT EXISTS (SELECT FROM events e WHERE e.command_id = t.reversed_by AND e.event_type = 'PostingReversed')",
     ),
+    Orphans(
+        "holds",
+        "id",
+        "NOT EXISTS (SELECT FROM events e WHERE e.aggregate_id = t.account_id AND e.version = t.version"
+        " AND e.event_type = 'HoldPlaced' AND e.data ->> 'hold_id' = t.id::text)",
+    ),
 )
 """Rows that no stream accounts for."""
 
@@ -37,11 +47,24 @@ def account_row(state: State, first: StoredEvent, last: StoredEvent) -> dict[str
     return {**to_data(state), "id": state.id, "opened_at": first.timestamp, "updated_at": last.timestamp}
 
 
+def fold_hold(holds: dict[UUID, HoldState], stored: StoredEvent) -> None:
+    """Takes an event into the holds of its account, if it is about one.
+
+    Raises:
+        BrokenStream: it cannot happen to the hold as it is.
+    """
+    event = stored.event
+    if isinstance(event, HOLD_EVENTS):
+        holds[event.hold_id] = evolve_hold(
+            holds.get(event.hold_id), stored.aggregate_id, stored.version, stored.timestamp, event
+        )
+
+
 class AccountsInline(Inline):
     """Folds every stream and mends the rows that differ, some accounts at a time."""
 
     name = "accounts"
-    tables = ("accounts", "reversals")
+    tables = ("accounts", "reversals", "holds")
 
     def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
         """As `Projection.rebuild`, in place: there is no moment at which a row is wrong that was right before."""
@@ -88,14 +111,15 @@ def _mend(ids: Sequence[UUID], dry_run: bool) -> tuple[int, int]:
         lock_heads(connection.connection, ids)
         for fold in folds:
             fold.go_on()
-        repaired = _mend_accounts(fold.row() for fold in folds)
+        repaired = _mend_rows(Account, (fold.row() for fold in folds))
         repaired += _mend_reversals(pair for fold in folds for pair in fold.reversals)
+        repaired += _mend_rows(Hold, (asdict(hold) for fold in folds for hold in fold.holds.values()))
         transaction.set_rollback(dry_run)
     return repaired, sum(fold.version for fold in folds)
 
 
 class _Fold:
-    """What the events of an account make of its rows. `reversals`: (transaction, reversed by)."""
+    """What the events of an account make of its rows. `reversals`: (transaction, reversed by); `holds` by id."""
 
     def __init__(self, account_id: UUID) -> None:
         self._id = account_id
@@ -103,6 +127,7 @@ class _Fold:
         self._first: StoredEvent | None = None
         self._last: StoredEvent | None = None
         self.reversals: list[tuple[UUID, UUID]] = []
+        self.holds: dict[UUID, HoldState] = {}
 
     @property
     def version(self) -> int:
@@ -115,6 +140,7 @@ class _Fold:
             self._first, self._last = self._first or stored, stored
             if isinstance(stored.event, PostingReversed):
                 self.reversals.append((stored.event.reverses, stored.command_id))
+            fold_hold(self.holds, stored)
 
     def row(self) -> dict[str, Any]:
         assert self._state is not None
@@ -123,12 +149,14 @@ class _Fold:
         return account_row(self._state, self._first, self._last)
 
 
-def _mend_accounts(expected: Iterable[dict[str, Any]]) -> int:
+def _mend_rows(model: type[Model], expected: Iterable[dict[str, Any]]) -> int:
+    """Writes the rows that are not as expected; how many these are."""
     wanted = {row["id"]: row for row in expected}
-    found = {row["id"]: row for row in Account.objects.filter(id__in=wanted).values()}
-    wrong = [Account(**row) for account_id, row in wanted.items() if found.get(account_id) != row]
-    fields = [field.name for field in Account._meta.fields if not field.primary_key]
-    Account.objects.bulk_create(wrong, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+    rows = model._default_manager
+    found = {row["id"]: row for row in rows.filter(id__in=wanted).values()}
+    wrong = [model(**row) for key, row in wanted.items() if found.get(key) != row]
+    fields = [field.name for field in model._meta.fields if not field.primary_key]
+    rows.bulk_create(wrong, update_conflicts=True, unique_fields=["id"], update_fields=fields)
     return len(wrong)
 
 

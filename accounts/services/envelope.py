@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from accounts.domain.commands import Command, OpenAccount
+from accounts.domain.commands import Command, OpenAccount, PlaceHold
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import to_data
 from eventstore.events import Context
@@ -33,7 +33,8 @@ class Executed(Struct, frozen=True):
     """It happened. `result` is JSON-ready, amounts in minor units:
 
     {"transaction_id", "recorded_at", "accounts": [{"id", "version", "status", "currency", "balance", "available"}]}
-    with the command's own account first. `replayed`: it had happened before, and this is the first answer again.
+    with the command's own account first, and as "hold" what became of the hold that it is about, where it is.
+    `replayed`: it had happened before, and this is the first answer again.
     """
 
     transaction_id: UUID
@@ -61,8 +62,10 @@ Outcome = Executed | Refused
 
 
 def idempotency_key(*, scope: str, key: str, command: Command) -> IdempotencyKey:
-    """The caller's key with a fingerprint of what is asked, less what the bank itself chose (a new account's id)."""
+    """The caller's key with a fingerprint of what is asked, less what the bank itself chose (a new one's id)."""
     content = {"command": type(command).__name__, **to_data(command)}
     if isinstance(command, OpenAccount):
         del content["account_id"]
+    if isinstance(command, PlaceHold):
+        del content["hold_id"]
     return IdempotencyKey(scope, key, fingerprint(content))

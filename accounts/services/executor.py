@@ -15,10 +15,11 @@ import stamina
 from django.db import connection
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, evolve
-from accounts.domain.commands import ReverseTransaction
+from accounts.domain.commands import ON_A_HOLD, ReverseTransaction
 from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
-from accounts.domain.events import Posting, to_data
+from accounts.domain.events import HOLD_EVENTS, Posting, to_data
+from accounts.domain.holds import Hold, evolve_hold
 from accounts.domain.journal import imbalances
 from accounts.services import inline
 from accounts.services.coalescing import MOST, Coalescer, Done
@@ -144,7 +145,8 @@ def would_execute(envelope: Envelope) -> Executed:
 
 
 def _held(envelopes: Sequence[Envelope]) -> list[bool]:
-    """Whether each touches an account that another transaction holds. (Those of a reversal are not known here.)"""
+    """Whether each touches an account that another transaction holds. (Not known here of reversals, and of commands
+    that name a hold.)"""
     held = held_streams({each for envelope in envelopes for each in touched_accounts(envelope.command)})
     return [not held.isdisjoint(touched_accounts(envelope.command)) for envelope in envelopes]
 
@@ -186,19 +188,25 @@ def _not_alone(outcome: Outcome) -> Outcome:
 
 
 def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | None = None) -> "_Batch":
-    """The first round trip. (Reversals need one more before it, to read the events they name.)"""
+    """The first round trip. (Reversals, and commands that name a hold, need one more before it, to read of which
+    accounts these are.)"""
     reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
     booked = inline.read_booked(exchange, reversals) if reversals else {}
+    hold_ids = {e.command.hold_id for e in envelopes if isinstance(e.command, ON_A_HOLD)}
+    holds = inline.fetch_holds(inline.send_holds(exchange, hold_ids)) if hold_ids else {}
     account_ids = {
         account_id
         for envelope in envelopes
-        for account_id in touched_accounts(envelope.command, _booked_for(envelope, booked))
+        for account_id in touched_accounts(
+            envelope.command, _booked_for(envelope, booked), _hold_for(envelope, holds)
+        )
     }
     step("locking", list(account_ids))
     keys = [envelope.key for envelope in envelopes if envelope.key is not None]
     opening = Opening(exchange, account_ids, keys, patience_ms)
     states = inline.send_accounts(exchange, account_ids)
     reversed_by = inline.send_reversals(exchange, reversals) if reversals else None
+    locked_holds = inline.send_holds(exchange, hold_ids) if hold_ids else None
     opened = opening.fetch()
     batch = _Batch(
         append=Append(opened.heads, AGGREGATE_TYPE),
@@ -207,6 +215,7 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
         in_progress=opened.in_progress,
         booked=booked,
         reversed_by=inline.fetch_reversals(reversed_by) if reversed_by else {},
+        holds=inline.fetch_holds(locked_holds) if locked_holds else {},
         now=opened.at,
     )
     batch.require_states_at_heads(account_ids)
@@ -216,6 +225,11 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
 def _booked_for(envelope: Envelope, booked: dict[UUID, list[BookedPosting]]) -> Sequence[BookedPosting]:
     command = envelope.command
     return booked.get(command.transaction_id, ()) if isinstance(command, ReverseTransaction) else ()
+
+
+def _hold_for(envelope: Envelope, holds: dict[UUID, Hold]) -> Hold | None:
+    command = envelope.command
+    return holds.get(command.hold_id) if isinstance(command, ON_A_HOLD) else None
 
 
 class _Batch:
@@ -230,6 +244,7 @@ class _Batch:
         in_progress: set[tuple[str, str]],
         booked: dict[UUID, list[BookedPosting]],
         reversed_by: dict[UUID, UUID],
+        holds: dict[UUID, Hold],
         now: datetime,
     ) -> None:
         self.append = append
@@ -238,8 +253,10 @@ class _Batch:
         self.in_progress = in_progress
         self.booked = booked
         self.reversed_by = reversed_by
+        self.holds = holds
         self.now = now
         self.changed: dict[UUID, Account] = {}
+        self.changed_holds: dict[UUID, Hold] = {}
         self.new_records: list[IdempotencyRecord] = []
         self.retried: list[tuple[UUID, bool]] = []
         self.new_reversals: list[tuple[UUID, UUID]] = []
@@ -286,9 +303,9 @@ class _Batch:
 
     def _decide(self, envelope: Envelope) -> Executed:
         command = envelope.command
-        booked = _booked_for(envelope, self.booked)
-        subject = touched_accounts(command, booked)
-        if envelope.expected_version is not None and subject:  # a reversal of nothing has none, and is refused below
+        booked, hold = _booked_for(envelope, self.booked), _hold_for(envelope, self.holds)
+        subject = touched_accounts(command, booked, hold)
+        if envelope.expected_version is not None and subject:  # what names nothing has none, and is refused below
             self._require_version(subject[0], envelope.expected_version, envelope.custodian)
         for account_id, version in envelope.expected_versions.items():
             self._require_version(account_id, version, envelope.custodian)
@@ -297,10 +314,11 @@ class _Batch:
             command,
             Facts(
                 accounts=self.accounts,
-                today=self.now.date(),
+                now=self.now,
                 custodian=envelope.custodian,
                 booked=booked,
                 reversed_by=self.reversed_by.get(reversing) if reversing else None,
+                hold=hold,
             ),
         )
         command_id = new_id()
@@ -308,13 +326,17 @@ class _Batch:
         metadata = canonical_json(envelope.context.metadata())
         stamp = CommandStamp(command_id, self.now, metadata)
         for account_id, event in decision:
-            self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
+            version = self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
             state = evolve(self.accounts.get(account_id), account_id, event)
             self.accounts[account_id] = self.changed[account_id] = state
+            if isinstance(event, HOLD_EVENTS):
+                at = self.append.head(account_id).last_timestamp
+                hold = evolve_hold(self.holds.get(event.hold_id), account_id, version, at, event)
+                self.holds[hold.id] = self.changed_holds[hold.id] = hold
         if reversing is not None:
             self.reversed_by[reversing] = command_id
             self.new_reversals.append((reversing, command_id))
-        executed = Executed(command_id, self._result(command_id, subject, envelope.custodian))
+        executed = Executed(command_id, self._result(command_id, subject, envelope.custodian, hold))
         self._remember(envelope, executed, subject[0])
         return executed
 
@@ -330,10 +352,12 @@ class _Batch:
                 actual=account.version,
             )
 
-    def _result(self, command_id: UUID, subject: Sequence[UUID], custodian: str | None) -> dict[str, object]:
+    def _result(
+        self, command_id: UUID, subject: Sequence[UUID], custodian: str | None, hold: Hold | None
+    ) -> dict[str, object]:
         """The answer; it tells a sender nothing of accounts that are not in its care."""
         accounts = [self.accounts[account_id] for account_id in dict.fromkeys(subject)]
-        return {
+        result: dict[str, object] = {
             "transaction_id": str(command_id),
             "recorded_at": self.now.isoformat(),
             "accounts": [
@@ -349,6 +373,9 @@ class _Batch:
                 if custodian is None or account.custodian == custodian
             ],
         }
+        if hold is not None:
+            result["hold"] = to_data(hold) | {"held": hold.held}
+        return result
 
     def _remember(self, envelope: Envelope, executed: Executed, aggregate_id: UUID) -> None:
         if envelope.key is not None:
@@ -369,8 +396,10 @@ class _Batch:
             beside.append(insertion(self.new_records, self.now))
         if self.new_reversals:
             beside.append(inline.insert_reversals(self.new_reversals))
+        if self.changed_holds:
+            beside.append(inline.upsert_holds(self.changed_holds.values()))
         self.append.write(exchange, *beside)
-        self.changed, self.new_records, self.new_reversals = {}, [], []
+        self.changed, self.changed_holds, self.new_records, self.new_reversals = {}, {}, [], []
 
 
 def _require_balanced(decision: Decision) -> None:

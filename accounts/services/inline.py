@@ -1,4 +1,4 @@
-"""The inline read model of the executor: the state of each account at its head, written with its events."""
+"""The inline read model of the executor: the states of accounts and holds, written with the events that make them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from msgspec import convert
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, Status
 from accounts.domain.decide import BookedPosting
-from accounts.domain.events import POSTING_TYPES
+from accounts.domain.events import POSTING_TYPES, to_data
+from accounts.domain.holds import Hold
 from eventstore import arrays
 from eventstore.registry import decode
 from ops.database.exchange import Answer, Exchange, Part
@@ -114,4 +116,33 @@ def insert_reversals(reversals: Sequence[tuple[UUID, UUID]]) -> Part:
     return Part(
         "INSERT INTO reversals (transaction_id, reversed_by) SELECT * FROM unnest(%s::uuid[], %s::uuid[])",
         (arrays.uuids(original for original, _ in reversals), arrays.uuids(reversal for _, reversal in reversals)),
+    )
+
+
+_HOLD = ", ".join(Hold.__struct_fields__)
+
+
+def send_holds(exchange: Exchange, ids: Iterable[UUID]) -> Answer:
+    """Asks for holds; read them with `fetch_holds`. They change only while their account's stream is locked."""
+    return exchange.send(
+        "SELECT json_agg(row_to_json(holds)) FROM holds WHERE id = ANY ($1::uuid[])", (arrays.uuids(ids),)
+    )
+
+
+def fetch_holds(answer: Answer) -> dict[UUID, Hold]:
+    """The holds that there are."""
+    return {hold.id: hold for hold in convert(_rows(answer), list[Hold])}
+
+
+def upsert_holds(holds: Iterable[Hold]) -> Part:
+    """Brings the rows of new or changed holds to their states."""
+    return Part(
+        f"""
+        INSERT INTO holds ({_HOLD})
+        SELECT {_HOLD} FROM json_populate_recordset(NULL::holds, %s::json)
+            ON CONFLICT (id) DO UPDATE
+           SET captured = EXCLUDED.captured, released = EXCLUDED.released, status = EXCLUDED.status,
+               closed_at = EXCLUDED.closed_at
+        """,
+        (orjson.dumps([to_data(hold) for hold in holds]),),
     )

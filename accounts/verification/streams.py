@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from msgspec.structs import asdict
 
 from accounts.domain.account import Account as State
 from accounts.domain.account import BrokenStream, evolve
 from accounts.domain.events import Posting, PostingReversed
-from accounts.models import Account, DailyBalance, Reversal
-from accounts.projections.accounts import account_row
+from accounts.domain.holds import Hold as HoldState
+from accounts.models import Account, DailyBalance, Hold, Reversal
+from accounts.projections.accounts import account_row, fold_hold
 from accounts.projections.daily_balances import Days, add_posting
 from accounts.verification.findings import Findings
 from eventstore.errors import UnknownEventType
@@ -44,14 +46,17 @@ class StreamPass:
             heads = {row["aggregate_id"]: row for row in Stream.objects.filter(aggregate_id__in=ids).values()}
             rows = {row["id"]: row for row in Account.objects.filter(id__in=ids).values()}
             daily = _daily_rows(ids)
+            holds = {row["id"]: row for row in Hold.objects.filter(account_id__in=ids).values()}
             for aggregate_id, events in chunk.items():
-                self._stream(aggregate_id, events, heads.get(aggregate_id), rows.get(aggregate_id), daily)
+                self._stream(aggregate_id, events, heads.get(aggregate_id), rows.get(aggregate_id), daily, holds)
                 self.events += len(events)
                 self.streams += 1
             for (account_id, day), _ in daily.items():
                 self._found.add(
                     f"daily_balances: account {account_id} has a row for {day} that no event accounts for"
                 )
+            for hold_id in holds:
+                self._found.add(f"holds: hold {hold_id} has no event")
             seen.update(ids)
             progress(self.events)
         self._strangers(seen)
@@ -64,9 +69,11 @@ class StreamPass:
         head: Row | None,
         row: Row | None,
         daily: DailyRows,
+        hold_rows: dict[UUID, Any],
     ) -> None:
         previous, state = GENESIS, None
         days: Days = {}
+        holds: dict[UUID, HoldState] = {}
         for expected_version, stored in enumerate(events, start=1):
             if stored.version != expected_version:
                 self._found.add(f"stream {aggregate_id} has no version {expected_version}")
@@ -77,6 +84,7 @@ class StreamPass:
             previous = stored.hash
             try:
                 state = evolve(state, aggregate_id, stored.event)
+                fold_hold(holds, stored)
             except (BrokenStream, UnknownEventType, TypeError, ValueError, KeyError) as error:
                 self._found.add(f"stream {aggregate_id} version {stored.version} cannot be folded: {error}")
                 return
@@ -88,6 +96,7 @@ class StreamPass:
         assert state is not None
         self._compare_account(state, events, row)
         self._compare_days(days, daily)
+        self._compare_holds(holds, hold_rows)
 
     def _compare_head(self, aggregate_id: UUID, last: StoredEvent, head: Row | None) -> None:
         expected = (last.version, last.hash, last.timestamp)
@@ -117,14 +126,22 @@ class StreamPass:
                     f"daily_balances: account {account_id} on {day} has {actual}; its events make {wanted}"
                 )
 
+    def _compare_holds(self, holds: dict[UUID, HoldState], rows: dict[UUID, Any]) -> None:
+        for hold_id, hold in holds.items():
+            row, expected = rows.pop(hold_id, None), asdict(hold)
+            if row != expected:
+                self._found.add(f"holds: hold {hold_id} has {row}; its events make {expected}")
+
     def _strangers(self, seen: set[UUID]) -> None:
         for model, key in ((Stream, "aggregate_id"), (Account, "id")):
             for value in model.objects.order_by(key).values_list(key, flat=True).iterator(chunk_size=BATCH):
                 if value not in seen:
                     self._found.add(f"{model._meta.db_table}: {value} has no events")
-        for account_id in DailyBalance.objects.order_by().values_list("account_id", flat=True).distinct().iterator():
-            if account_id not in seen:
-                self._found.add(f"daily_balances: account {account_id} has no events")
+        for of_account in (DailyBalance, Hold):
+            ids = of_account._default_manager.order_by().values_list("account_id", flat=True)
+            for account_id in ids.distinct().iterator():
+                if account_id not in seen:
+                    self._found.add(f"{of_account._meta.db_table}: account {account_id} has no events")
 
     def _compare_reversals(self) -> None:
         rows = dict(Reversal.objects.values_list("transaction_id", "reversed_by"))

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from accounts.domain import commands as c
 from accounts.domain.errors import ErrorCode
 from accounts.domain.money import Money
-from accounts.models import Account, DailyBalance, JournalLine, Transaction
+from accounts.models import Account, DailyBalance, Hold, JournalLine, Transaction
 from accounts.services import Executed, Outcome, Refused, execute
 from eventstore import projections
 from eventstore.events import new_id
@@ -47,6 +47,13 @@ class Kept:
     balance: int = 0
     status: str = "open"
     version: int = 1
+    held: int = 0
+
+
+@dataclass(frozen=True)
+class Reserved:
+    account: UUID
+    left: int
 
 
 class Oracle:
@@ -57,6 +64,7 @@ class Oracle:
         self.moves: dict[UUID, list[tuple[UUID, int]]] = {}
         self.reversed: set[UUID] = set()
         self.reversals: set[UUID] = set()
+        self.holds: dict[UUID, Reserved] = {}
 
     def move(self, legs: list[tuple[UUID, int]], currency: str) -> str | None:
         after = dict(self.accounts)
@@ -68,7 +76,7 @@ class Oracle:
                 return f"account_{kept.status}"
             if kept.currency != currency:
                 return "currency_mismatch"
-            if amount < 0 and kept.balance + kept.limit + amount < 0:
+            if amount < 0 and kept.balance + kept.limit - kept.held + amount < 0:
                 return "insufficient_funds"
             after[account_id] = replace(kept, balance=kept.balance + amount, version=kept.version + 1)
         self.accounts = after
@@ -87,13 +95,52 @@ class Oracle:
             self.reversed.add(transaction_id)
         return refused
 
+    def place(self, hold_id: UUID, account_id: UUID, amount: int) -> str | None:
+        kept = self.accounts[account_id]
+        if kept.status != "open":
+            return f"account_{kept.status}"
+        if kept.balance + kept.limit - kept.held < amount:
+            return "insufficient_funds"
+        self._hold(account_id, amount)
+        self.holds[hold_id] = Reserved(account_id, amount)
+        return None
+
+    def capture(self, hold_id: UUID, amount: int | None, final: bool) -> str | None:
+        found = self.holds[hold_id]
+        if not found.left:
+            return "hold_not_open"
+        booked = found.left if amount is None else amount
+        if booked > found.left:
+            return "capture_exceeds_hold"
+        kept = self.accounts[found.account]
+        if kept.status != "open":
+            return f"account_{kept.status}"
+        left = 0 if final else found.left - booked
+        self._hold(found.account, left - found.left)
+        kept = self.accounts[found.account]
+        self.accounts[found.account] = replace(kept, balance=kept.balance - booked)
+        self.holds[hold_id] = replace(found, left=left)
+        return None
+
+    def release(self, hold_id: UUID) -> str | None:
+        found = self.holds[hold_id]
+        if not found.left:
+            return "hold_not_open"
+        self._hold(found.account, -found.left)
+        self.holds[hold_id] = replace(found, left=0)
+        return None
+
+    def _hold(self, account_id: UUID, change: int) -> None:
+        kept = self.accounts[account_id]
+        self.accounts[account_id] = replace(kept, held=kept.held + change, version=kept.version + 1)
+
     def set_limit(self, account_id: UUID, limit: int) -> str | None:
         kept = self.accounts[account_id]
         if kept.status == "closed":
             return "account_closed"
         if limit > LIMITS[kept.product]:
             return "overdraft_not_allowed"
-        if kept.balance + limit < 0:
+        if kept.balance + limit - kept.held < 0:
             return "overdraft_in_use"
         self.accounts[account_id] = replace(kept, limit=limit, version=kept.version + 1)
         return None
@@ -107,7 +154,7 @@ class Oracle:
                 return "account_not_frozen"
         elif kept.status == "frozen":
             return "account_frozen"
-        if wanted == "closed" and kept.balance:
+        if wanted == "closed" and (kept.balance or kept.held):
             return "balance_not_zero"
         self.accounts[account_id] = replace(kept, status=wanted, version=kept.version + 1)
         return None
@@ -116,6 +163,7 @@ class Oracle:
 class BankMachine(RuleBasedStateMachine):
     accounts = Bundle("accounts")
     transactions = Bundle("transactions")
+    holds = Bundle("holds")
     bank: Bank
     sweep = staticmethod(lambda: None)
 
@@ -193,6 +241,32 @@ class BankMachine(RuleBasedStateMachine):
         self.oracle.reversals.add(outcome.transaction_id)
         return outcome.transaction_id
 
+    @rule(target=holds, account=accounts, amount=amounts)
+    def place_a_hold(self, account: UUID, amount: int):  # type: ignore[no-untyped-def]
+        hold_id, currency = new_id(), self.oracle.accounts[account].currency
+        expected = self.oracle.place(hold_id, account, amount)
+        self.send(c.PlaceHold(account, hold_id, Money(amount, currency)), expected)
+        return multiple() if expected else hold_id
+
+    @rule(target=transactions, hold=holds, amount=st.none() | amounts, final=st.booleans())
+    def capture_a_hold(self, hold: UUID, amount: int | None, final: bool):  # type: ignore[no-untyped-def]
+        account, left = self.oracle.holds[hold].account, self.oracle.holds[hold].left
+        money = None if amount is None else Money(amount, self.oracle.accounts[account].currency)
+        expected = self.oracle.capture(hold, amount, final)
+        outcome = self.send(c.CaptureHold(hold, money, final), expected)
+        if isinstance(outcome, Refused):
+            return multiple()
+        self.oracle.moves[outcome.transaction_id] = [(account, -(left if amount is None else amount))]
+        return outcome.transaction_id
+
+    @rule(hold=holds)
+    def release_a_hold(self, hold: UUID) -> None:
+        self.send(c.ReleaseHold(hold), self.oracle.release(hold))
+
+    @rule(hold=holds)
+    def expire_a_hold_before_its_time(self, hold: UUID) -> None:
+        self.send(c.ExpireHold(hold), "validation_failed" if self.oracle.holds[hold].left else "hold_not_open")
+
     @rule(account=accounts, limit=st.integers(0, 3000))
     def change_limit(self, account: UUID, limit: int) -> None:
         currency = self.oracle.accounts[account].currency
@@ -246,10 +320,13 @@ class BankMachine(RuleBasedStateMachine):
         assert set(rows) == set(self.oracle.accounts)
         for account_id, kept in self.oracle.accounts.items():
             row, folded = rows[account_id], load(account_id, use_snapshots=False).state
-            expected = (kept.balance, kept.status, kept.limit, kept.version)
-            assert (row.balance, row.status, row.overdraft_limit, row.version) == expected
-            assert (folded.balance, folded.status, folded.overdraft_limit, folded.version) == expected
-            assert kept.balance + kept.limit >= 0
+            expected = (kept.balance, kept.held, kept.status, kept.limit, kept.version)
+            assert (row.balance, row.held, row.status, row.overdraft_limit, row.version) == expected
+            assert (folded.balance, folded.held, folded.status, folded.overdraft_limit, folded.version) == expected
+            assert kept.balance + kept.limit - kept.held >= 0
+        assert {hold.id: hold.held for hold in Hold.objects.all()} == {
+            hold_id: reserved.left for hold_id, reserved in self.oracle.holds.items()
+        }
 
     @invariant()
     def versions_have_no_holes(self) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib import admin
 
 from accounts.admin.chain_page import VerifyChain
-from accounts.admin.commands.pages import ACCOUNT_COMMANDS, CHANGE_OVERDRAFT_LIMIT, OPEN, REVERSE
+from accounts.admin.commands.pages import ACCOUNT_COMMANDS, CHANGE_OVERDRAFT_LIMIT, HOLD_COMMANDS, OPEN, REVERSE
 from accounts.admin.imports import ImportAdmin
 from accounts.admin.ledger import Verify
 from bankes.navigation import VIEWED_BY
@@ -82,6 +82,7 @@ def commands() -> Iterator[Action]:
         "withdraw": {"amount": "1.00"},
         "transfer": {"amount": "1.00"},
         "change_overdraft_limit": {"limit": "5.00"},
+        "place_hold": {"amount": "1.00"},
     }
     account = "accounts.account"
     opens = {"owner": "Cid", "currency": "EUR", "product": "current", "opening_deposit": "9"}
@@ -90,8 +91,11 @@ def commands() -> Iterator[Action]:
     for page in ACCOUNT_COMMANDS:
         then = ASKED if page is CHANGE_OVERDRAFT_LIMIT else f"{page.title}: done."
         typed = fields.get(page.name, {})
-        route, make = f"accounts_account_{page.name}", things.account_for(page)
-        yield _action(page.name, route, account, page.permission, make, then, fields=typed)
+        make = things.account_for(page)
+        yield _action(page.name, page.url_name, account, page.permission, make, then, fields=typed)
+    for page in HOLD_COMMANDS:
+        then, make = f"{page.title}: done.", things.hold(page)
+        yield _action(page.name, page.url_name, "accounts.hold", page.permission, make, then)
     then, route = f"{REVERSE.title}: done.", "accounts_transaction_reverse"
     yield _action("reverse", route, "accounts.transaction", REVERSE.permission, things.posting, then)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import admin
 
 from accounts.admin.accounts import PAGES_BELOW
-from accounts.admin.commands.pages import ACCOUNT_COMMANDS, OPEN_ONLY
+from accounts.admin.commands.pages import ACCOUNT_COMMANDS, HOLD_COMMANDS, OPEN_ONLY
 from accounts.domain.commands import Deposit
 from accounts.models import DailyBalance, JournalLine, LedgerProof, Reversal, Transaction
 from eventstore.models import Event
@@ -63,9 +63,10 @@ ON_LISTS: dict[str, tuple[str, ...]] = {
 }
 ON_ROWS: dict[str, tuple[str, ...]] = {
     "accounts.account": (
-        *(f"accounts_account_{page.name}" for page in ACCOUNT_COMMANDS if page.statuses >= OPEN_ONLY),
+        *(page.url_name for page in ACCOUNT_COMMANDS if page.statuses >= OPEN_ONLY),
         *REPAIRS,
     ),
+    "accounts.hold": tuple(page.url_name for page in HOLD_COMMANDS),
     "accounts.import": ("accounts_import_stop",),
     "auth.group": ("auth_group_add", "auth_group_change"),
     "auth.user": ("auth_user_add", "auth_user_change", "auth_user_password_change", "auth_user_reset_second_factor"),
@@ -97,6 +98,7 @@ def scene(stage: Stage) -> Scene:
     LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=0)
     signed_in(stage.another).get(url("accounts_account_changelist"))  # which is noted
     made = {
+        "accounts.hold": things.hold(HOLD_COMMANDS[0]),
         "accounts.import": things.running_import("stop"),
         "auth.group": things.role,
         "auth.user": things.member_of_staff("change"),

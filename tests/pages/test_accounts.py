@@ -16,6 +16,7 @@ def some_history(bank: Bank) -> tuple[UUID, UUID]:
     bank.limit(ann, "750.00")
     mistake = bank.deposit(ann, "999.99")
     bank.reverse(mistake.transaction_id)
+    bank.hold(ann, "120.00")
     bank.freeze(bob)
     catch_up(registered())
     return ann, bob
@@ -30,7 +31,7 @@ def test_the_list_shows_balances_with_their_decimals_to_the_right(bank: Bank, de
 
     row = desk.page.get_by_role("row", name="Ann Archer")
     cells = row.locator("td.num").all_inner_texts()
-    assert cells == ["914.50 EUR", "1664.50 EUR"]
+    assert cells == ["914.50 EUR", "1544.50 EUR"]
     assert desk.page.get_by_role("row", name="Chiyo").locator("td.num").first.inner_text() == "5000 JPY"
     assert row.locator("td.num").first.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
     desk.shot("account-list")
@@ -67,6 +68,7 @@ def test_an_account_shows_its_state_and_its_history(bank: Bank, desk: Desk) -> N
 
     titles = desk.page.locator(".b-timeline-title > span:first-child").all_inner_texts()
     assert titles == [
+        "Hold placed",
         "Reversal",
         "Deposit",
         "Overdraft limit changed",
@@ -76,7 +78,7 @@ def test_an_account_shows_its_state_and_its_history(bank: Bank, desk: Desk) -> N
         "Account opened",
     ]
     buttons = desk.page.get_by_role("group", name="Commands").get_by_role("link").all_inner_texts()
-    assert buttons == ["Deposit", "Withdraw", "Transfer", "Change overdraft limit", "Freeze", "Close"]
+    assert buttons == ["Deposit", "Withdraw", "Transfer", "Place a hold", "Change overdraft limit", "Freeze", "Close"]
     assert desk.says("914.50")
     desk.shot("account")
 

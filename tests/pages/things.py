@@ -90,6 +90,14 @@ def account_for(page: CommandPage) -> Maker:
     return make
 
 
+def hold(page: CommandPage) -> Maker:
+    def make(stage: Stage) -> Offer:
+        held = stage.bank.hold(stage.bank.open("5.00"), "2.00")
+        return Offer(page_of("accounts.hold", held), page.url(held), hidden={"expected_version": "3"})
+
+    return make
+
+
 def posting(stage: Stage) -> Offer:
     ann = stage.bank.open()
     done = stage.bank.deposit(ann, "2.00")

@@ -4,17 +4,19 @@ Hidden in each is the idempotency key, made when the form is shown, so that a fo
 the version of the account that it was shown for, so that staff decide on what they saw.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from django import forms
 from django.http import QueryDict
+from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin.commands.subject import Subject
 from accounts.domain import commands as c
 from accounts.domain.currencies import EXPONENTS
-from accounts.domain.decide import MAX_DESCRIPTION_LENGTH, MAX_OWNER_LENGTH
+from accounts.domain.decide import DEFAULT_HOLD, MAX_DESCRIPTION_LENGTH, MAX_HOLD, MAX_OWNER_LENGTH
 from accounts.domain.money import Money, format_minor, parse_decimal, parse_money
 from accounts.domain.products import PRODUCTS
 from eventstore.events import new_id
@@ -138,6 +140,57 @@ class TransferForm(AccountForm):
     def command(self) -> c.Command:
         data = self.cleaned_data
         return c.Transfer(self.account.pk, data["target_account_id"], self.money(), data["description"])
+
+
+class PlaceHoldForm(AccountForm):
+    amount = amount_field()
+    contra = contra_field("A capture goes out by")
+    days = forms.IntegerField(
+        label="Days",
+        initial=DEFAULT_HOLD.days,
+        min_value=1,
+        max_value=MAX_HOLD.days - 1,
+        widget=text_widget(inputmode="numeric"),
+        help_text="After so many days it is given up by itself.",
+    )
+    description = description_field()
+
+    def command(self) -> c.Command:
+        data = self.cleaned_data
+        end = timezone.now() + timedelta(days=data["days"])
+        contra = c.InternalAccount(data["contra"])
+        return c.PlaceHold(self.account.pk, new_id(), self.money(), contra, data["description"], end)
+
+
+class HoldForm(AccountForm):
+    """A command on a hold, which is there."""
+
+    @property
+    def hold(self) -> Any:
+        return self.subject.hold
+
+
+class CaptureHoldForm(HoldForm):
+    amount = amount_field()
+    rest = forms.ChoiceField(
+        label="What is left of it",
+        choices=[("given up", "Is given up"), ("kept", "Stays held")],
+        widget=UnfoldAdminSelectWidget,
+    )
+    description = description_field()
+
+    def __init__(self, subject: Subject, data: QueryDict | None = None) -> None:
+        super().__init__(subject, data)
+        self.fields["amount"].initial = format_minor(self.hold.held, self.hold.currency)
+
+    def command(self) -> c.Command:
+        data = self.cleaned_data
+        return c.CaptureHold(self.hold.pk, self.money(), data["rest"] == "given up", data["description"])
+
+
+class ReleaseHoldForm(HoldForm):
+    def command(self) -> c.Command:
+        return c.ReleaseHold(self.hold.pk)
 
 
 class OverdraftLimitForm(AccountForm):

@@ -15,7 +15,7 @@ NOT_CLOSED = frozenset({Status.OPEN, Status.FROZEN})
 @dataclass(frozen=True, slots=True)
 class CommandPage:
     """`name` is the audit entry's action and the end of the URL's name; `statuses` are those of an account that
-    it is offered for; `asks_again`: only after a recent sign-in."""
+    it is offered for; `below` is the model on whose pages it hangs; `asks_again`: only after a recent sign-in."""
 
     name: str
     permission: str
@@ -23,11 +23,21 @@ class CommandPage:
     explains: str
     form: type[f.CommandForm]
     statuses: frozenset[Status] = OPEN_ONLY
+    below: str = "account"
     is_dangerous: bool = False
     asks_again: bool = False
 
-    def url(self, account_id: UUID) -> str:
-        return reverse(f"admin:accounts_account_{self.name}", args=[account_id])
+    @property
+    def path(self) -> str:
+        """The end of its URL."""
+        return self.name.replace("_", "-")
+
+    @property
+    def url_name(self) -> str:
+        return f"accounts_{self.below}_{self.name}"
+
+    def url(self, subject_id: UUID) -> str:
+        return reverse(f"admin:{self.url_name}", args=[subject_id])
 
 
 DEPOSIT = CommandPage(
@@ -85,7 +95,33 @@ CLOSE = CommandPage(
     is_dangerous=True,
     asks_again=True,
 )
-ACCOUNT_COMMANDS = (DEPOSIT, WITHDRAW, TRANSFER, CHANGE_OVERDRAFT_LIMIT, FREEZE, UNFREEZE, CLOSE)
+PLACE_HOLD = CommandPage(
+    "place_hold",
+    "accounts.place_hold",
+    "Place a hold",
+    "Money is reserved for a booking to come: it cannot be spent meanwhile, and the ledger balance stays.",
+    f.PlaceHoldForm,
+)
+CAPTURE_HOLD = CommandPage(
+    "capture_hold",
+    "accounts.capture_hold",
+    "Capture",
+    "What was reserved is booked: it goes out to one of the bank's own accounts.",
+    f.CaptureHoldForm,
+    below="hold",
+)
+RELEASE_HOLD = CommandPage(
+    "release_hold",
+    "accounts.release_hold",
+    "Release",
+    "What is still reserved can be spent again. No money moves.",
+    f.ReleaseHoldForm,
+    statuses=NOT_CLOSED,
+    below="hold",
+    is_dangerous=True,
+)
+HOLD_COMMANDS = (CAPTURE_HOLD, RELEASE_HOLD)
+ACCOUNT_COMMANDS = (DEPOSIT, WITHDRAW, TRANSFER, PLACE_HOLD, CHANGE_OVERDRAFT_LIMIT, FREEZE, UNFREEZE, CLOSE)
 
 OPEN = CommandPage(
     "open",

@@ -1,4 +1,4 @@
-"""Where the forms hang: below an account, below a transaction, and one that opens an account."""
+"""Where the forms hang: below an account, a transaction or a hold, and one that opens an account."""
 
 from functools import partial
 from uuid import UUID
@@ -6,11 +6,11 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from accounts.admin.commands.pages import ACCOUNT_COMMANDS, OPEN, REVERSE, CommandPage
+from accounts.admin.commands.pages import ACCOUNT_COMMANDS, HOLD_COMMANDS, OPEN, REVERSE, CommandPage
 from accounts.admin.commands.subject import Subject
 from accounts.admin.commands.views import command_view, require_permission
 from accounts.domain.events import POSTING_TYPES
-from accounts.models import Account
+from accounts.models import Account, Hold
 from eventstore.models import Event
 from ops.admin.readonly import ReadOnlyAdmin
 
@@ -18,11 +18,7 @@ from ops.admin.readonly import ReadOnlyAdmin
 def account_urls(admin: ReadOnlyAdmin) -> list[URLPattern]:
     view = admin.admin_site.admin_view
     below = [
-        path(
-            f"<uuid:account_id>/{page.name.replace('_', '-')}/",
-            view(partial(on_account, admin, page)),
-            name=f"accounts_account_{page.name}",
-        )
+        path(f"<uuid:account_id>/{page.path}/", view(partial(on_account, admin, page)), name=page.url_name)
         for page in ACCOUNT_COMMANDS
     ]
     return [path("open/", view(partial(on_nothing, admin)), name="accounts_account_open"), *below]
@@ -33,12 +29,29 @@ def transaction_urls(admin: ReadOnlyAdmin) -> list[URLPattern]:
     return [path("of/<uuid:transaction_id>/reverse/", view, name="accounts_transaction_reverse")]
 
 
+def hold_urls(admin: ReadOnlyAdmin) -> list[URLPattern]:
+    view = admin.admin_site.admin_view
+    return [
+        path(f"<uuid:hold_id>/{page.path}/", view(partial(on_hold, admin, page)), name=page.url_name)
+        for page in HOLD_COMMANDS
+    ]
+
+
 def on_account(admin: ReadOnlyAdmin, page: CommandPage, request: HttpRequest, account_id: UUID) -> HttpResponse:
     require_permission(request, page, f"account:{account_id}")
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         raise Http404(f"There is no account {account_id}.")
     return command_view(admin, request, page, Subject(account))
+
+
+def on_hold(admin: ReadOnlyAdmin, page: CommandPage, request: HttpRequest, hold_id: UUID) -> HttpResponse:
+    require_permission(request, page, f"hold:{hold_id}")
+    hold = Hold.objects.filter(pk=hold_id).first()
+    account = Account.objects.filter(pk=hold.account_id).first() if hold else None
+    if hold is None or account is None:
+        raise Http404(f"There is no hold {hold_id}.")
+    return command_view(admin, request, page, Subject(account, hold=hold))
 
 
 def on_nothing(admin: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:

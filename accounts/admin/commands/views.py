@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.account_page import balances
-from accounts.admin.cells import account_url, transaction_url
+from accounts.admin.cells import account_url, balances, hold_url, transaction_url
 from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, NOTHING_DONE, UNKNOWN
 from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
@@ -78,10 +77,9 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
         return _show(admin, request, page, subject, form, status=503)
     _record(request, page, form, outcome=DONE, detail=_what_was_done(executed))
     _tell(request, page, executed)
-    changed = executed.result["accounts"][0]["id"]
-    return HttpResponseRedirect(
-        transaction_url(executed.transaction_id) if subject.transaction_id else account_url(changed)
-    )
+    if subject.transaction_id:
+        return HttpResponseRedirect(transaction_url(executed.transaction_id))
+    return HttpResponseRedirect(_page_of(subject) or account_url(executed.result["accounts"][0]["id"]))
 
 
 def _execute(request: HttpRequest, form: CommandForm, command: Command) -> Executed:
@@ -118,15 +116,18 @@ def _facts(refusal: Refusal) -> list[str]:
     extra = refusal.extra
     if "available" in extra:
         return [f"Available are {extra['available']} {extra.get('currency', '')}.".replace(" .", ".")]
+    if "held" in extra and "currency" in extra:
+        return [f"Held are {extra['held']} {extra['currency']}."]
     return [f"The balance is {extra['balance']}."] if "balance" in extra else []
 
 
 def _tell(request: HttpRequest, page: CommandPage, executed: Executed) -> None:
     account = executed.result["accounts"][0]
-    balance = f"{format_minor(account['balance'], account['currency'])} {account['currency']}"
+    name, words = ("available", "Available are") if "hold" in executed.result else ("balance", "The balance is")
+    figure = f"{format_minor(account[name], account['currency'])} {account['currency']}"
     first = f"{page.title}: had been done before, and once only." if executed.replayed else f"{page.title}: done."
     to_it = link(transaction_url(executed.transaction_id), "See the transaction")
-    messages.success(request, format_html("{} The balance is {}. {}", first, balance, to_it))
+    messages.success(request, format_html("{} {} {}. {}", first, words, figure, to_it))
 
 
 def _what_was_done(executed: Executed) -> dict[str, Any]:
@@ -163,6 +164,15 @@ def _asked(form: CommandForm) -> dict[str, str]:
     return {name: str(value) for name, value in form.cleaned_data.items() if name not in hidden}
 
 
+def _page_of(subject: Subject) -> str | None:
+    """The page that the form was reached from; None for one about nothing yet."""
+    if subject.transaction_id is not None:
+        return transaction_url(subject.transaction_id)
+    if subject.hold is not None:
+        return hold_url(subject.hold.pk)
+    return account_url(subject.account.pk) if subject.account else None
+
+
 def _show(
     admin: ReadOnlyAdmin,
     request: HttpRequest,
@@ -175,7 +185,7 @@ def _show(
     account = subject.account
     if form.is_bound and account is not None:
         form.show_anew(expected_version=account.version)  # the one whose state the page shows from here on
-    back = account_url(account.pk) if account else reverse("admin:accounts_account_changelist")
+    back = _page_of(subject) or reverse("admin:accounts_account_changelist")
     context = {
         "title": f"{page.title} · {account.owner}" if account else page.title,
         "page": page,
@@ -183,7 +193,8 @@ def _show(
         "account": account,
         "figures": balances(account) if account else None,
         "transaction_id": subject.transaction_id,
-        "cancel_url": transaction_url(subject.transaction_id) if subject.transaction_id else back,
+        "hold": subject.hold,
+        "cancel_url": back,
     }
     response = admin.render(request, "accounts/command.html", context)
     response.status_code = status

@@ -118,7 +118,7 @@ def test_the_page_of_an_account_takes_a_fixed_number_of_queries(bank: Bank, supe
         for _ in range(30):
             bank.deposit(ann, "1.00")
 
-    assert counts[0] == counts[1] <= 9, "four for who asks, the account, timeline, statement, days, approvals"
+    assert counts[0] == counts[1] <= 10, "four for who asks, the account, holds, timeline, statement, days, approvals"
 
 
 def test_a_long_timeline_is_read_page_by_page(bank: Bank, teller: Client) -> None:

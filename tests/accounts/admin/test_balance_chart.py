@@ -86,5 +86,5 @@ def test_one_movement_is_a_figure_but_no_line(bank: Bank, teller: Client) -> Non
     assert "A line is drawn when money has moved twice" in page
 
 
-def test_nothing_is_held_and_the_page_says_why(bank: Bank, teller: Client) -> None:
-    assert "This bank reserves no money yet" in history(teller, bank.open())[1]
+def test_the_page_says_where_nothing_is_held(bank: Bank, teller: Client) -> None:
+    assert "Nothing is held" in history(teller, bank.open())[1]

@@ -1,11 +1,13 @@
 """The forms by which staff move money: what they do, and what they say when they may not."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
 
-from accounts.models import Account
+from accounts.models import Account, Hold
 from eventstore.models import Event
 from tests.accounts.admin.forms import errors, form_of, messages, send
 from tests.bank import Bank
@@ -13,6 +15,10 @@ from tests.bank import Bank
 
 def at(account_id: UUID, command: str) -> str:
     return f"/admin/accounts/account/{account_id}/{command}/"
+
+
+def on_hold(hold_id: UUID, command: str) -> str:
+    return f"/admin/accounts/hold/{hold_id}/{command}-hold/"
 
 
 def reverse_of(transaction_id: UUID) -> str:
@@ -93,6 +99,73 @@ def test_an_account_is_opened_without_an_overdraft_whatever_is_sent(teller: Clie
 
     assert answer.status_code == 302
     assert Account.objects.get().overdraft_limit == 0
+
+
+def test_a_hold_is_placed_for_some_days(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00")
+
+    answer = send(teller, at(ann, "place-hold"), amount="4.00", contra="wire", days="3", description="Flat")
+
+    assert answer.headers["Location"] == f"/admin/accounts/account/{ann}/change/"
+    assert "Available are 6.00 EUR." in messages(answer)[0]
+    hold = Hold.objects.get()
+    assert (hold.amount, hold.contra, hold.description) == (400, "wire:EUR", "Flat")
+    assert timedelta(days=3) - timedelta(minutes=1) < hold.expires_at - hold.placed_at <= timedelta(days=3)
+    assert "Flat" in teller.get(answer.headers["Location"]).content.decode()
+
+
+def test_a_hold_is_captured_in_part_and_what_is_left_is_released(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00")
+    hold = bank.hold(ann, "4.00")
+    assert form_of(teller, on_hold(hold, "capture"))["amount"] == "4.00"
+
+    answer = send(teller, on_hold(hold, "capture"), amount="1.50", rest="kept")
+    assert answer.headers["Location"] == f"/admin/accounts/hold/{hold}/change/"
+    assert (bank.balance(ann), Hold.objects.get().held) == (850, 250)
+    send(teller, on_hold(hold, "release"))
+
+    account = Account.objects.get(pk=ann)
+    assert (account.balance, account.held, Hold.objects.get().status) == (850, 0, "released")
+    page = teller.get(answer.headers["Location"]).content.decode()
+    assert "Released" in page
+    assert on_hold(hold, "release") not in page
+
+
+def test_a_capture_beyond_the_hold_says_what_is_held(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00")
+    hold = bank.hold(ann, "4.00")
+    before = bank.footprint()
+
+    answer = send(teller, on_hold(hold, "capture"), amount="4.01")
+
+    assert "Held are 4.00 EUR. Nothing was done." in errors(answer)["amount"][0]
+    assert bank.footprint() == before
+
+
+def test_a_hold_past_its_time_is_offered_for_release_alone(bank: Bank, teller: Client) -> None:
+    hold = bank.overdue_hold(bank.open("10.00"), "4.00")
+
+    page = teller.get(f"/admin/accounts/hold/{hold}/change/").content.decode()
+
+    assert "Past its time" in page
+    assert on_hold(hold, "release") in page
+    assert on_hold(hold, "capture") not in page
+
+
+def test_the_list_of_holds_is_narrowed_to_an_account_and_to_those_that_are_open(bank: Bank, teller: Client) -> None:
+    ann, bob = bank.open("10.00"), bank.open("10.00", owner="Bob")
+    late = bank.hold(ann, "1.00", expires_at=datetime.now(UTC) + timedelta(days=9))
+    early, ended, bobs = bank.hold(ann, "2.00"), bank.hold(ann, "3.00"), bank.hold(bob, "4.00")
+    bank.release(ended)
+
+    def shown(query: str) -> list[str]:
+        page = teller.get(f"/admin/accounts/hold/?{query}").content.decode()
+        return re.findall(r"/admin/accounts/hold/([0-9a-f-]{36})/change/", page)
+
+    assert shown("") == [str(each) for each in (bobs, ended, early, late)]
+    assert shown("show=open") == [str(each) for each in (early, bobs, late)]
+    assert shown(f"account={ann}") == [str(each) for each in (ended, early, late)]
+    assert shown(f"account={ann}&show=open") == [str(each) for each in (early, late)]
 
 
 def test_a_reversal_undoes_a_transaction_once(bank: Bank, supervisor: Client) -> None:

@@ -94,6 +94,7 @@ def books(bank: Bank) -> Bank:
     moved = bank.transfer(ann, bob, "10.00")
     bank.reverse(moved.transaction_id)
     bank.do(Deposit(ann, bank.money("1.00")), key="k")
+    bank.hold(ann, "5.00")
     LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=0)
     fill_operations("acme")
     asking.make("verify_ledger", subject="ledger", input={}, reason="x", actor="staff:x")

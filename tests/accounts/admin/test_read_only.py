@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.domain.commands import Deposit
-from accounts.models import Account, DailyBalance, JournalLine, LedgerProof, Reversal, Transaction
+from accounts.models import Account, DailyBalance, Hold, JournalLine, LedgerProof, Reversal, Transaction
 from eventstore.models import Event, IdempotencyRecord, ProjectionState, Stream
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
@@ -24,6 +24,7 @@ READ_ONLY = [
     JournalLine,
     DailyBalance,
     Reversal,
+    Hold,
     LedgerProof,
     Event,
     Stream,
@@ -41,6 +42,7 @@ def books(bank: Bank) -> Bank:
     moved = bank.transfer(ann, bob, "10.00")
     bank.reverse(moved.transaction_id)
     bank.do(Deposit(ann, bank.money("1.00")), key="k")
+    bank.hold(ann, "5.00")
     LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=0)
     catch_up(registered())
     return bank

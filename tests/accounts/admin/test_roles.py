@@ -31,6 +31,9 @@ MAY_DO = {
     "unfreeze": OPERATORS,
     "close": {"supervisor"},
     "reverse": {"supervisor"},
+    "place-hold": TELLERS,
+    "capture-hold": TELLERS,
+    "release-hold": TELLERS | OPERATORS,
 }
 TWO_PERSONS = {"change-overdraft-limit"}
 MAY_SEE = {
@@ -39,6 +42,7 @@ MAY_SEE = {
     "accounts/journalline/": EVERYONE,
     "accounts/dailybalance/": EVERYONE,
     "accounts/reversal/": EVERYONE,
+    "accounts/hold/": EVERYONE,
     "accounts/ledgerproof/": TECHNICAL,
     "accounts/import/": TECHNICAL,
     "eventstore/event/": TECHNICAL,
@@ -82,6 +86,7 @@ class Scene:
     frozen: UUID
     empty: UUID
     transaction: UUID
+    hold: UUID
 
     def command(self, name: str) -> tuple[str, str, dict[str, str]]:
         """Where a command is offered, where its form is, and what is filled in."""
@@ -93,12 +98,15 @@ class Scene:
             "withdraw": {"amount": "1.00"},
             "transfer": {"amount": "1.00", "target_account_id": str(self.bob)},
             "change-overdraft-limit": {"limit": "5.00"},
+            "place-hold": {"amount": "1.00"},
         }.get(name, {})
         if name == "open":
             return accounts, f"{accounts}open/", fields
         if name == "reverse":
             page = f"/admin/accounts/transaction/of/{self.transaction}/"
             return page, f"{page}reverse/", fields
+        if name in ("capture-hold", "release-hold"):
+            return f"/admin/accounts/hold/{self.hold}/change/", f"/admin/accounts/hold/{self.hold}/{name}/", fields
         return f"{accounts}{on}/change/", f"{accounts}{on}/{name}/", fields
 
 
@@ -111,7 +119,7 @@ def scene(bank: Bank) -> Scene:
         bank.open(owner="Eve"),
     )
     bank.freeze(frozen)
-    return Scene(bank, ann, bob, frozen, empty, bank.deposit(ann, "2.00").transaction_id)
+    return Scene(bank, ann, bob, frozen, empty, bank.deposit(ann, "2.00").transaction_id, hold=bank.hold(ann, "9.00"))
 
 
 def table(rows: dict[str, set[str]]) -> list[Any]:

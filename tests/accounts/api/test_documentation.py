@@ -43,6 +43,7 @@ def test_every_command_has_an_example_that_its_schema_takes() -> None:
         "freeze",
         "unfreeze",
         "close",
+        "release_hold",
     }
 
     for operation in operations:
@@ -70,7 +71,7 @@ def test_commands_document_their_headers_and_problems() -> None:
                 assert "Idempotency-Key" in named, path
                 assert (
                     "Idempotent-Replayed"
-                    in operation["responses"]["201" if path.endswith("accounts") else "200"]["headers"]
+                    in operation["responses"]["201" if path.endswith(("accounts", "holds")) else "200"]["headers"]
                 )
                 assert {"400", "401", "403", "409", "503"} <= set(operation["responses"])
             assert "application/problem+json" in operation["responses"]["401"]["content"]

@@ -1,6 +1,6 @@
 """Rules that need no database to be shown."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
@@ -31,7 +31,7 @@ def account(**changes: object) -> Account:
 
 
 def facts(state: Account, **changes: object) -> Facts:
-    return Facts(accounts={state.id: state}, today=date(2026, 1, 2), **changes)  # type: ignore[arg-type]
+    return Facts(accounts={state.id: state}, now=datetime(2026, 1, 2, tzinfo=UTC), **changes)  # type: ignore[arg-type]
 
 
 def test_every_command_has_a_rule() -> None:

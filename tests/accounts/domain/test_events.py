@@ -1,6 +1,6 @@
 """Every event survives its way into the store and back."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
@@ -28,6 +28,17 @@ EVENTS = [
     e.TransferSent(**POSTING),
     e.TransferReceived(**POSTING),
     e.PostingReversed(**POSTING, reverses=ID, reverses_version=3),
+    e.HoldPlaced(
+        hold_id=ID,
+        amount=500,
+        currency="EUR",
+        contra="cards:EUR",
+        expires_at=datetime(2026, 2, 1, tzinfo=UTC),
+        held=500,
+    ),
+    e.HoldCaptured(**POSTING, hold_id=ID, released=100, held=0),
+    e.HoldReleased(hold_id=ID, amount=500, held=0),
+    e.HoldExpired(hold_id=ID, amount=500, held=0),
     e.OverdraftLimitChanged(overdraft_limit=100, previous=0),
     e.AccountFrozen(),
     e.AccountUnfrozen(),
@@ -50,6 +61,15 @@ def test_an_event_whose_recorded_balance_disagrees_stops_the_fold() -> None:
     account = evolve(None, ID, EVENTS[0])
     with pytest.raises(BrokenStream, match="records a balance of 700"):
         evolve(account, ID, e.Deposited(**POSTING))
+
+
+@pytest.mark.parametrize(
+    "event", [e.HoldReleased(hold_id=ID, amount=1, held=0), e.HoldExpired(hold_id=ID, amount=1, held=-1)]
+)
+def test_an_event_whose_recorded_holding_disagrees_stops_the_fold(event: e.Event) -> None:
+    account = evolve(None, ID, EVENTS[0])
+    with pytest.raises(BrokenStream, match="as held; the events before it make -1"):
+        evolve(account, ID, event)
 
 
 def test_a_stream_that_does_not_begin_with_an_opening_is_broken() -> None:

@@ -1,0 +1,66 @@
+"""Giving up the holds whose time is over, so that their money can be spent again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.domain.commands import ExpireHold
+from accounts.domain.holds import HoldStatus
+from accounts.models import Hold
+from accounts.services.envelope import Envelope, Executed
+from accounts.services.executor import execute
+from eventstore.errors import StoreBusy
+from eventstore.events import Context
+
+BATCH = 200
+"""Holds given up in one transaction."""
+CONTEXT = Context(actor="system:holds", source="command", reason="its time is over")
+
+
+@dataclass(slots=True)
+class Expiry:
+    """How many holds were given up, and how many are left for the next run, since their accounts were in use."""
+
+    expired: int = 0
+    left: int = 0
+
+
+def expire_holds() -> Expiry:
+    """Gives up every hold that is past its time, each in its own account's stream. Safe to run at any time, also
+    beside itself. An account that is in use for longer than LOCK_TIMEOUT_MS keeps its hold until the next run."""
+    done = Expiry()
+    after: tuple[datetime, UUID] | None = None
+    while due := _due(after):
+        ids = [hold_id for _, hold_id in due]
+        try:
+            done.expired += _expire(ids)
+        except StoreBusy:
+            for hold_id in ids:
+                _expire_alone(hold_id, done)
+        after = due[-1]
+    return done
+
+
+def _due(after: tuple[datetime, UUID] | None) -> list[tuple[datetime, UUID]]:
+    """Of the holds that are past their time by the database's clock, the next ones."""
+    due = Hold.objects.filter(status=HoldStatus.OPEN, expires_at__lte=Now()).order_by("expires_at", "id")
+    if after is not None:
+        moment, hold_id = after
+        due = due.filter(Q(expires_at__gt=moment) | Q(expires_at=moment, id__gt=hold_id))
+    return list(due.values_list("expires_at", "id")[:BATCH])
+
+
+def _expire(ids: list[UUID]) -> int:
+    """What somebody captured or released meanwhile is refused, and rightly so."""
+    outcomes = execute([Envelope(ExpireHold(hold_id), CONTEXT) for hold_id in ids])
+    return sum(isinstance(outcome, Executed) for outcome in outcomes)
+
+
+def _expire_alone(hold_id: UUID, done: Expiry) -> None:
+    try:
+        done.expired += _expire([hold_id])
+    except StoreBusy:
+        done.left += 1

@@ -1,0 +1,242 @@
+"""Holds over the API: placed on an account, then captured or released by their own id."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from accounts.api.scopes import ACCOUNTS_READ, PAYMENTS_WRITE
+from accounts.models import Hold
+from tests.accounts.api.caller import Caller, fields_at_fault, new_caller, refusal
+from tests.bank import Bank
+
+MONEY = {"amount": "80.00", "currency": "EUR"}
+
+
+def place(api: Caller, account_id: str, **fields: object) -> str:
+    answer = api.post(f"/accounts/{account_id}/holds", MONEY | fields)
+    assert answer.status_code == 201, answer.content
+    hold_id: str = answer.json()["hold"]["id"]
+    return hold_id
+
+
+def test_a_hold_is_placed_and_told_of_in_full(api: Caller) -> None:
+    ann = api.open("100.00")
+    answer = api.post(f"/accounts/{ann}/holds", MONEY | {"description": "Hotel"})
+
+    body = answer.json()
+    assert answer.status_code == 201
+    assert answer["Location"] == f"/api/v1/holds/{body['hold']['id']}"
+    assert (body["accounts"][0]["balance"], body["accounts"][0]["available"]) == ("100.00", "20.00")
+    assert {name: body["hold"][name] for name in ("status", "amount", "captured", "released", "held", "contra")} == {
+        "status": "open",
+        "amount": "80.00",
+        "captured": "0.00",
+        "released": "0.00",
+        "held": "80.00",
+        "contra": "cards:EUR",
+    }
+    assert api.get(answer["Location"].removeprefix("/api/v1")).json() == body["hold"]
+    balance = api.get(f"/accounts/{ann}/balance").json()
+    assert (balance["balance"], balance["held"], balance["available"]) == ("100.00", "80.00", "20.00")
+
+
+def test_a_capture_books_all_or_a_part_and_gives_up_the_rest(api: Caller) -> None:
+    ann = api.open("200.00")
+    whole, part = place(api, ann), place(api, ann)
+
+    all_of_it = api.post(f"/holds/{whole}/capture")
+    some = api.post(f"/holds/{part}/capture", {"amount": "72.50", "currency": "EUR"})
+
+    assert all_of_it.json()["hold"]["captured"] == "80.00"
+    hold = some.json()["hold"]
+    assert (hold["status"], hold["captured"], hold["released"], hold["held"]) == ("captured", "72.50", "7.50", "0.00")
+    assert some.json()["accounts"][0]["available"] == "47.50"
+    kinds = [
+        posting["kind"] for posting in api.get(f"/transactions/{some.json()['transaction_id']}").json()["postings"]
+    ]
+    assert kinds == ["HoldCaptured"]
+
+
+def test_a_capture_that_is_not_final_keeps_the_rest(api: Caller) -> None:
+    ann = api.open("100.00")
+    hold = place(api, ann)
+
+    answer = api.post(f"/holds/{hold}/capture", {"amount": "30.00", "currency": "EUR", "final": False})
+
+    assert (answer.json()["hold"]["status"], answer.json()["hold"]["held"]) == ("open", "50.00")
+    assert api.post(f"/holds/{hold}/capture").json()["hold"]["captured"] == "80.00"
+
+
+def test_a_release_makes_the_money_available(api: Caller) -> None:
+    ann = api.open("100.00")
+    answer = api.post(f"/holds/{place(api, ann)}/release")
+
+    assert answer.json()["hold"]["status"] == "released"
+    assert answer.json()["accounts"][0]["available"] == "100.00"
+
+
+def test_refusals_say_what_is_left(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    hold = place(api, ann)
+    before = bank.footprint()
+
+    too_much = api.post(f"/accounts/{ann}/holds", {"amount": "20.01", "currency": "EUR"})
+    beyond = api.post(f"/holds/{hold}/capture", {"amount": "80.01", "currency": "EUR"})
+
+    assert refusal(too_much) == (422, "insufficient_funds")
+    assert too_much.json()["available"] == "20.00"
+    assert refusal(beyond) == (422, "capture_exceeds_hold")
+    assert beyond.json()["held"] == "80.00"
+    assert bank.footprint() == before
+    api.post(f"/holds/{hold}/release")
+    again = api.post(f"/holds/{hold}/capture")
+    assert (refusal(again), again.json()["hold_status"]) == ((422, "hold_not_open"), "released")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"amount": "1.00"}, "currency"),
+        ({"currency": "EUR"}, "amount"),
+        ({"amount": "1.00", "currency": "EUR", "final": "yes"}, "final"),
+        ({"final": None}, "final"),
+        ({"ammount": "1.00"}, "ammount"),
+        ({"description": "x" * 201}, "description"),
+    ],
+)
+def test_a_capture_that_is_not_well_formed_names_its_field(
+    api: Caller, bank: Bank, body: dict[str, object], field: str
+) -> None:
+    hold = place(api, api.open("100.00"))
+    before = bank.footprint()
+
+    answer = api.post(f"/holds/{hold}/capture", body)
+
+    assert answer.status_code == 400
+    assert set(fields_at_fault(answer)) == {field}
+    assert bank.footprint() == before
+
+
+@pytest.mark.parametrize("moment", ["tomorrow", "2026-01-31", "2026-01-31T12:00:00", 5, None, "2020-01-01T00:00:00Z"])
+def test_an_end_that_cannot_be_is_refused(api: Caller, bank: Bank, moment: object) -> None:
+    ann = api.open("100.00")
+    before = bank.footprint()
+
+    answer = api.post(f"/accounts/{ann}/holds", MONEY | {"expires_at": moment})
+
+    assert answer.status_code == 400
+    assert set(fields_at_fault(answer)) == {"expires_at"}
+    assert bank.footprint() == before
+
+
+def test_an_end_may_be_told(api: Caller) -> None:
+    ann = api.open("100.00")
+    end = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
+
+    hold = place(api, ann, expires_at=end.isoformat())
+
+    assert Hold.objects.get(id=hold).expires_at == end
+
+
+def test_holds_on_accounts_of_others_are_not_there(api: Caller, bank: Bank) -> None:
+    theirs = bank.open("100.00")
+    hold = bank.hold(theirs, "80.00")
+    before = bank.footprint()
+
+    assert refusal(api.get(f"/holds/{hold}")) == (404, "hold_not_found")
+    assert refusal(api.get(f"/accounts/{theirs}/holds")) == (404, "account_not_found")
+    assert refusal(api.post(f"/accounts/{theirs}/holds", MONEY)) == (404, "account_not_found")
+    for verb in ("capture", "release"):
+        assert refusal(api.post(f"/holds/{hold}/{verb}")) == (404, "hold_not_found")
+        assert refusal(api.post(f"/holds/{hold}/{verb}", If_Match='"1"')) == (404, "hold_not_found")
+    assert bank.footprint() == before
+
+
+def test_placing_takes_the_scope_of_payments(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    reader = new_caller(scopes=(ACCOUNTS_READ,))
+    hold = place(new_caller(scopes=(PAYMENTS_WRITE,)), ann)
+    before = bank.footprint()
+
+    assert refusal(reader.post(f"/accounts/{ann}/holds", MONEY)) == (403, "permission_denied")
+    assert refusal(reader.post(f"/holds/{hold}/capture")) == (403, "permission_denied")
+    assert refusal(reader.post(f"/holds/{hold}/release")) == (403, "permission_denied")
+    assert bank.footprint() == before
+    assert reader.get(f"/holds/{hold}").status_code == 200
+
+
+def test_if_match_is_about_the_account_of_the_hold(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    hold = place(api, ann)
+    before = bank.footprint()
+
+    stale = api.post(f"/holds/{hold}/capture", If_Match='"1"')
+    assert refusal(stale) == (412, "version_mismatch")
+    assert bank.footprint() == before
+    done = api.post(f"/holds/{hold}/capture", If_Match='"2"')
+    assert (done.status_code, done["ETag"]) == (200, '"3"')
+
+
+def test_sent_again_with_its_key_a_command_answers_as_at_first(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    first = api.post(f"/accounts/{ann}/holds", MONEY, key="authorise-1")
+    again = api.post(f"/accounts/{ann}/holds", MONEY, key="authorise-1")
+    captured = api.post(f"/holds/{first.json()['hold']['id']}/capture", key="capture-1")
+    before = bank.footprint()
+    once_more = api.post(f"/holds/{first.json()['hold']['id']}/capture", key="capture-1")
+
+    assert again.content == first.content
+    assert again["Location"] == first["Location"]
+    assert once_more.content == captured.content
+    assert once_more["Idempotent-Replayed"] == "true"
+    assert bank.footprint() == before
+
+
+def test_the_list_is_newest_first_in_pages_and_by_status(api: Caller) -> None:
+    ann = api.open("100.00")
+    money = {"amount": "10.00"}
+    holds = [place(api, ann, **money) for _ in range(3)]
+    place(api, api.open("100.00"))
+    api.post(f"/holds/{holds[1]}/release")
+
+    page = api.get(f"/accounts/{ann}/holds", {"page_size": "2"}).json()
+    rest = api.get(f"/accounts/{ann}/holds", {"page_size": "2", "cursor": page["next_cursor"]}).json()
+    still_open = api.get(f"/accounts/{ann}/holds", {"status": "open"}).json()
+
+    assert [hold["id"] for hold in page["results"] + rest["results"]] == holds[::-1]
+    assert rest["next"] is None
+    assert [hold["id"] for hold in still_open["results"]] == [holds[2], holds[0]]
+    assert refusal(api.get(f"/accounts/{ann}/holds", {"status": "lost"})) == (400, "validation_failed")
+    misspelt = api.get(f"/accounts/{ann}/holds", {"staus": "open"})
+    assert (refusal(misspelt), misspelt.json()["detail"]) == (
+        (400, "unknown_field"),
+        "There is no such query parameter. Did you mean status?",
+    )
+
+
+def test_a_batch_takes_them_beside_other_commands(api: Caller) -> None:
+    ann = api.open("100.00")
+    hold = place(api, ann)
+    commands = [
+        {"command": "place_hold", "account_id": ann, "amount": "20.00", "currency": "EUR"},
+        {"command": "capture_hold", "hold_id": hold, "amount": "50.00", "currency": "EUR", "final": False},
+        {"command": "capture_hold", "hold_id": hold, "amount": "50.00", "currency": "EUR"},
+        {"command": "release_hold", "hold_id": hold, "expected_version": 4},
+    ]
+    outcomes = api.post("/batches", {"commands": commands}).json()["outcomes"]
+
+    assert [each.get("problem", {}).get("code") for each in outcomes] == [None, None, "capture_exceeds_hold", None]
+    assert outcomes[3]["hold"]["status"] == "released"
+    balance = api.get(f"/accounts/{ann}/balance").json()
+    assert (balance["balance"], balance["held"]) == ("50.00", "20.00")
+
+
+def test_events_of_holds_cross_the_api_in_decimals(api: Caller) -> None:
+    ann = api.open("100.00")
+    api.post(f"/holds/{place(api, ann)}/capture", {"amount": "72.50", "currency": "EUR"})
+
+    placed, captured = (event["data"] for event in api.get(f"/accounts/{ann}/events").json()["results"][1:])
+
+    assert (placed["amount"], placed["held"]) == ("80.00", "80.00")
+    told = (captured["amount"], captured["released"], captured["held"], captured["balance"])
+    assert told == ("-72.50", "7.50", "0.00", "27.50")
