@@ -81,14 +81,14 @@ def _a_day(number: int, accounts: dict[UUID, tuple[str, str]], dice: random.Rand
 
 
 def _special_cases(accounts: dict[UUID, tuple[str, str]], now: datetime) -> int:
-    """One of each that staff meet: a reversed fee, a frozen account, a raised limit, a closed account."""
+    """One of each that staff meet: a reversed fee, a frozen account, a raised limit, a closed account, and holds."""
     ids = list(accounts)
     fee = execute(
         [Envelope(c.Withdraw(ids[0], parse_money("12.50", "EUR"), c.InternalAccount.FEES, "Card fee"), CONTEXT)],
         recorded_at=now,
     )[0]
     assert isinstance(fee, Executed)
-    closing = new_id()
+    closing, hotel = new_id(), new_id()
     return sum(
         _run(command, now)
         for command in (
@@ -97,6 +97,10 @@ def _special_cases(accounts: dict[UUID, tuple[str, str]], now: datetime) -> int:
             c.ChangeOverdraftLimit(ids[4], Money(40000, "EUR")),
             c.OpenAccount(closing, "Charles Babbage", "EUR"),
             c.CloseAccount(closing),
+            c.PlaceHold(ids[1], hotel, Money(18000, "EUR"), description="Hotel"),
+            c.CaptureHold(hotel, Money(15650, "EUR"), description="Hotel, two nights"),
+            c.PlaceHold(ids[1], new_id(), Money(30000, "EUR"), description="Hire car"),
+            c.PlaceHold(ids[4], new_id(), Money(6000, "EUR"), description="Petrol station"),
         )
     )
 

@@ -1,4 +1,4 @@
-"""Health of the books: what their last proof said, and how long ago that was."""
+"""Health of the books: what their last proof said, and how long ago that was; and holds that should have ended."""
 
 from django.db import Error, connection
 
@@ -22,6 +22,8 @@ MEASURES = (
         value("differences"),
     ),
     Measure("ledger_proved_events", "Events that it proved.", "ledger", value("events")),
+    Measure("holds_overdue", "Holds past their time; no more than 1000 are counted.", "holds", value("overdue")),
+    Measure("holds_overdue_seconds", "For how long the oldest of them has been.", "holds", value("overdue_seconds")),
 )
 LAST_PROOF = """
     SELECT p.at, p.position, p.events, p.differences, greatest(p.differences, s.differences), p.seconds,
@@ -32,8 +34,19 @@ LAST_PROOF = """
 """
 
 
+OVERDUE = """
+    SELECT count(*), extract(epoch FROM clock_timestamp() - min(expires_at))::float
+      FROM (SELECT expires_at FROM holds WHERE status = 'open' AND expires_at < clock_timestamp()
+             ORDER BY expires_at LIMIT %s) overdue
+"""
+MOST_COUNTED = 1000
+MOST_OVERDUE = 600
+"""Seconds. Holds are given up every minute; one that was being locked then has its turn in the next."""
+
+
 def register() -> None:
     register_check("ledger", check_ledger, asks="postgresql")
+    register_check("holds", check_holds, asks="postgresql")
     register_measures(MEASURES)
 
 
@@ -70,3 +83,16 @@ def check_ledger() -> Report:
         ),
     )
     return judge(values, limits, well="the books agree" if at else "new, and not proved yet")
+
+
+def check_holds() -> Report:
+    """Holds past their time are given up: what they reserve is their owners' to spend."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(OVERDUE, [MOST_COUNTED])
+            overdue, seconds = cursor.fetchone()
+    except Error:
+        return Report("unhealthy", "PostgreSQL, which knows, does not answer")
+    limit = Limit("overdue_seconds", "holds past their time are not given up", degraded=MOST_OVERDUE)
+    values = {"overdue": overdue, "overdue_seconds": round(seconds or 0, 1)}
+    return judge(values, [limit], well="no hold is left behind")

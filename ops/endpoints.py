@@ -27,6 +27,7 @@ COMPONENTS = {
     "feed": "Up to where events can be read, and what holds that back.",
     "projections": "How far each read model is behind.",
     "dead_letters": "Events that could not be applied.",
+    "holds": "Holds that are past their time and still reserve money.",
     "ledger": "The last proof of the books: its result and age.",
 }
 """What /health/NAME tells; the same names are in /health."""
