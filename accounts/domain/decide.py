@@ -59,16 +59,16 @@ Decision = list[tuple[UUID, e.Event]]
 
 
 def touched_accounts(
-    command: c.Command, booked: Sequence[BookedPosting] = (), hold: Hold | None = None
+    command: c.Command, booked: Sequence[BookedPosting] = (), holder: UUID | None = None
 ) -> tuple[UUID, ...]:
-    """The accounts whose state a decision needs; the first is the one that the command is about. None where the
-    transaction or hold that it names is not there."""
+    """The accounts whose state a decision needs; the first is the one that the command is about. `holder` is the
+    account of the hold that it names. None where the transaction or hold that it names is not there."""
     if isinstance(command, c.Transfer):
         return (command.account_id, command.target_id)
     if isinstance(command, c.ReverseTransaction):
         return tuple(posting.account_id for posting in booked)
     if isinstance(command, c.ON_A_HOLD):
-        return (hold.account_id,) if hold else ()
+        return (holder,) if holder else ()
     return (command.account_id,)
 
 

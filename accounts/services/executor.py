@@ -14,13 +14,15 @@ from uuid import UUID
 import stamina
 from django.db import connection
 
-from accounts.domain.account import AGGREGATE_TYPE, Account, evolve
+from accounts.domain.account import AGGREGATE_TYPE, Account, BrokenStream, evolve
 from accounts.domain.commands import ON_A_HOLD, ReverseTransaction
 from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import HOLD_EVENTS, Posting, to_data
-from accounts.domain.holds import Hold, evolve_hold
+from accounts.domain.holds import Hold as HoldState
+from accounts.domain.holds import evolve_hold
 from accounts.domain.journal import imbalances
+from accounts.models import Hold
 from accounts.services import inline
 from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
@@ -145,10 +147,12 @@ def would_execute(envelope: Envelope) -> Executed:
 
 
 def _held(envelopes: Sequence[Envelope]) -> list[bool]:
-    """Whether each touches an account that another transaction holds. (Not known here of reversals, and of commands
-    that name a hold.)"""
-    held = held_streams({each for envelope in envelopes for each in touched_accounts(envelope.command)})
-    return [not held.isdisjoint(touched_accounts(envelope.command)) for envelope in envelopes]
+    """Whether each touches an account that another transaction holds. (Those of a reversal are not known here.)"""
+    hold_ids = _hold_ids(envelopes)
+    holders = dict(Hold.objects.filter(id__in=hold_ids).values_list("id", "account_id")) if hold_ids else {}
+    touched = [touched_accounts(each.command, holder=_holder(each, holders)) for each in envelopes]
+    held = held_streams(set().union(*touched))
+    return [not held.isdisjoint(accounts) for accounts in touched]
 
 
 _together = Coalescer(lambda envelopes, patience_ms: _execute(envelopes, patience_ms=patience_ms), _held)
@@ -192,13 +196,13 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
     accounts these are.)"""
     reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
     booked = inline.read_booked(exchange, reversals) if reversals else {}
-    hold_ids = {e.command.hold_id for e in envelopes if isinstance(e.command, ON_A_HOLD)}
-    holds = inline.fetch_holds(inline.send_holds(exchange, hold_ids)) if hold_ids else {}
+    hold_ids = _hold_ids(envelopes)
+    holders = inline.read_holders(exchange, hold_ids) if hold_ids else {}
     account_ids = {
         account_id
         for envelope in envelopes
         for account_id in touched_accounts(
-            envelope.command, _booked_for(envelope, booked), _hold_for(envelope, holds)
+            envelope.command, _booked_for(envelope, booked), _holder(envelope, holders)
         )
     }
     step("locking", list(account_ids))
@@ -206,7 +210,7 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
     opening = Opening(exchange, account_ids, keys, patience_ms)
     states = inline.send_accounts(exchange, account_ids)
     reversed_by = inline.send_reversals(exchange, reversals) if reversals else None
-    locked_holds = inline.send_holds(exchange, hold_ids) if hold_ids else None
+    holds = inline.send_holds(exchange, hold_ids) if hold_ids else None
     opened = opening.fetch()
     batch = _Batch(
         append=Append(opened.heads, AGGREGATE_TYPE),
@@ -215,7 +219,7 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
         in_progress=opened.in_progress,
         booked=booked,
         reversed_by=inline.fetch_reversals(reversed_by) if reversed_by else {},
-        holds=inline.fetch_holds(locked_holds) if locked_holds else {},
+        holds=inline.fetch_holds(holds) if holds else {},
         now=opened.at,
     )
     batch.require_states_at_heads(account_ids)
@@ -227,9 +231,13 @@ def _booked_for(envelope: Envelope, booked: dict[UUID, list[BookedPosting]]) -> 
     return booked.get(command.transaction_id, ()) if isinstance(command, ReverseTransaction) else ()
 
 
-def _hold_for(envelope: Envelope, holds: dict[UUID, Hold]) -> Hold | None:
+def _hold_ids(envelopes: Sequence[Envelope]) -> set[UUID]:
+    return {envelope.command.hold_id for envelope in envelopes if isinstance(envelope.command, ON_A_HOLD)}
+
+
+def _holder(envelope: Envelope, holders: dict[UUID, UUID]) -> UUID | None:
     command = envelope.command
-    return holds.get(command.hold_id) if isinstance(command, ON_A_HOLD) else None
+    return holders.get(command.hold_id) if isinstance(command, ON_A_HOLD) else None
 
 
 class _Batch:
@@ -244,7 +252,7 @@ class _Batch:
         in_progress: set[tuple[str, str]],
         booked: dict[UUID, list[BookedPosting]],
         reversed_by: dict[UUID, UUID],
-        holds: dict[UUID, Hold],
+        holds: dict[UUID, HoldState],
         now: datetime,
     ) -> None:
         self.append = append
@@ -256,7 +264,7 @@ class _Batch:
         self.holds = holds
         self.now = now
         self.changed: dict[UUID, Account] = {}
-        self.changed_holds: dict[UUID, Hold] = {}
+        self.changed_holds: dict[UUID, HoldState] = {}
         self.new_records: list[IdempotencyRecord] = []
         self.retried: list[tuple[UUID, bool]] = []
         self.new_reversals: list[tuple[UUID, UUID]] = []
@@ -303,8 +311,9 @@ class _Batch:
 
     def _decide(self, envelope: Envelope) -> Executed:
         command = envelope.command
-        booked, hold = _booked_for(envelope, self.booked), _hold_for(envelope, self.holds)
-        subject = touched_accounts(command, booked, hold)
+        booked = _booked_for(envelope, self.booked)
+        hold = self.holds.get(command.hold_id) if isinstance(command, ON_A_HOLD) else None
+        subject = touched_accounts(command, booked, hold.account_id if hold else None)
         if envelope.expected_version is not None and subject:  # what names nothing has none, and is refused below
             self._require_version(subject[0], envelope.expected_version, envelope.custodian)
         for account_id, version in envelope.expected_versions.items():
@@ -325,14 +334,17 @@ class _Batch:
         _require_balanced(decision)
         metadata = canonical_json(envelope.context.metadata())
         stamp = CommandStamp(command_id, self.now, metadata)
-        for account_id, event in decision:
-            version = self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
-            state = evolve(self.accounts.get(account_id), account_id, event)
-            self.accounts[account_id] = self.changed[account_id] = state
-            if isinstance(event, HOLD_EVENTS):
-                at = self.append.head(account_id).last_timestamp
-                hold = evolve_hold(self.holds.get(event.hold_id), account_id, version, at, event)
-                self.holds[hold.id] = self.changed_holds[hold.id] = hold
+        try:
+            for account_id, event in decision:
+                version = self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
+                state = evolve(self.accounts.get(account_id), account_id, event)
+                self.accounts[account_id] = self.changed[account_id] = state
+                if isinstance(event, HOLD_EVENTS):
+                    at = self.append.head(account_id).last_timestamp
+                    hold = evolve_hold(self.holds.get(event.hold_id), account_id, version, at, event)
+                    self.holds[hold.id] = self.changed_holds[hold.id] = hold
+        except BrokenStream as broken:
+            raise BrokenHistory(f"{broken}: run verify_ledger, then rebuild_projection accounts") from broken
         if reversing is not None:
             self.reversed_by[reversing] = command_id
             self.new_reversals.append((reversing, command_id))
@@ -353,7 +365,7 @@ class _Batch:
             )
 
     def _result(
-        self, command_id: UUID, subject: Sequence[UUID], custodian: str | None, hold: Hold | None
+        self, command_id: UUID, subject: Sequence[UUID], custodian: str | None, hold: HoldState | None
     ) -> dict[str, object]:
         """The answer; it tells a sender nothing of accounts that are not in its care."""
         accounts = [self.accounts[account_id] for account_id in dict.fromkeys(subject)]

@@ -14,7 +14,7 @@ import pytest
 from django.db import connections
 from prometheus_client import REGISTRY
 
-from accounts.domain.commands import Deposit, Transfer
+from accounts.domain.commands import CaptureHold, Deposit, Transfer
 from accounts.domain.errors import Refusal
 from accounts.services import Envelope, Executed, Outcome, begin_one, coalescing, execute_one, executor
 from accounts.verification import verify
@@ -202,6 +202,24 @@ def test_many_commands_for_a_blocked_account_keep_none_of_another_waiting(
     for other in others:
         begin_one(bank.envelope(Deposit(blocked, bank.money("1.00"))), held.put)
         begin_one(bank.envelope(Deposit(other, bank.money("1.00"))), free.put)
+
+    assert all(isinstance(free.get(timeout=2.5), Executed) for _ in others)
+    assert held.empty()
+    stranger.rollback()
+    assert all(isinstance(held.get(timeout=10), Executed) for _ in others)
+    assert verify().differences == 0
+
+
+def test_captures_on_a_blocked_account_keep_none_of_another_waiting(bank: Bank, stranger: psycopg.Connection) -> None:
+    """They name a hold, and whose account it is on is for the books to say."""
+    blocked, others = bank.open("100.00"), [bank.open("1.00") for _ in range(40)]
+    of_blocked, of_others = [bank.hold(blocked, "1.00") for _ in others], [bank.hold(each, "1.00") for each in others]
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+    held: queue.Queue[Any] = queue.Queue()
+    free: queue.Queue[Any] = queue.Queue()
+    for one, other in zip(of_blocked, of_others, strict=True):
+        begin_one(bank.envelope(CaptureHold(one)), held.put)
+        begin_one(bank.envelope(CaptureHold(other)), free.put)
 
     assert all(isinstance(free.get(timeout=2.5), Executed) for _ in others)
     assert held.empty()

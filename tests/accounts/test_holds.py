@@ -15,6 +15,7 @@ from accounts.models import Account, Hold, JournalLine, Transaction
 from accounts.projections.accounts import AccountsInline
 from accounts.services import Executed, Refused, execute
 from eventstore import projections
+from eventstore.errors import BrokenHistory
 from eventstore.events import new_id
 from eventstore.models import Event
 from eventstore.projections.runner import catch_up
@@ -336,6 +337,20 @@ def test_what_is_done_to_holds_behind_the_banks_back_is_found_and_mended(
     assert report.repaired >= 1
     assert bank.footprint() == before
     call_command("verify_ledger")
+
+
+def test_a_hold_that_reserves_more_than_its_account_holds_stops_the_command(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann = bank.open("100.00")
+    hold = bank.hold(ann, "30.00")
+    sweeper.execute("UPDATE holds SET amount = amount + 1")
+    before = bank.footprint()
+
+    with pytest.raises(BrokenHistory, match="run verify_ledger, then rebuild_projection accounts"):
+        bank.release(hold)
+
+    assert bank.footprint() == before
 
 
 def test_holds_of_many_accounts_are_executed_in_one_batch(bank: Bank) -> None:
