@@ -81,7 +81,12 @@ def _expire_records(retention_hours: int) -> int:
     """Returns the number of records; counts of retries go with them, and are not counted themselves."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM idempotency_retries WHERE last_at < now() - make_interval(hours => %s)", (retention_hours,)
+            """
+            DELETE FROM idempotency_retries
+             WHERE command_id IN (SELECT command_id FROM idempotency_retries
+                                   WHERE last_at < now() - make_interval(hours => %s) LIMIT %s)
+            """,
+            (retention_hours, BATCH),
         )
         cursor.execute(
             """

@@ -42,10 +42,10 @@ def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
         "INSERT INTO projections (name, code_version) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
         (projection.name, projection.version),
     )
-    generation, filled_by, _ = _state(cursor, projection)
-    if filled_by > projection.version:
+    state = _state(cursor, projection)
+    if state.filled_by > projection.version:
         raise BrokenHistory(
-            f"projection {projection.name} was filled by its version {filled_by}; this code has version "
+            f"projection {projection.name} was filled by its version {state.filled_by}; this code has version "
             f"{projection.version}: run the newer code"
         )
     if projection.has_side_effects:
@@ -53,10 +53,10 @@ def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
             "UPDATE projections SET code_version = %s WHERE name = %s AND code_version < %s",
             (projection.version, projection.name, projection.version),
         )
-        make(cursor, generation, shards, position=feed.mark())
+        make(cursor, state.generation, shards, position=feed.mark())
         return False
-    make(cursor, generation, shards)
-    return bool(filled_by < projection.version)
+    make(cursor, state.generation, shards)
+    return bool(state.filled_by < projection.version)
 
 
 def make(cursor: Any, generation: Generation, shards: int, *, position: int = 0) -> None:
@@ -81,10 +81,9 @@ def unpaused(cursor: Any, projection: Projection[Any]) -> Generation:
     Raises:
         Paused: a person wants nothing to be applied.
     """
-    generation, _, paused_by = _state(cursor, projection)
-    if paused_by:
-        raise Paused(f"projection {projection.name} is paused by {paused_by}: have it resumed first, on its page")
-    return generation
+    state = _state(cursor, projection)
+    state.require_unpaused()
+    return state.generation
 
 
 def fitting(cursor: Any, projection: Projection[Any]) -> Generation:
@@ -94,16 +93,9 @@ def fitting(cursor: Any, projection: Projection[Any]) -> Generation:
         Paused: the tables were filled by a newer version of the code.
         Outdated: they were filled by an older one.
     """
-    generation, filled_by, _ = _state(cursor, projection)
-    if filled_by == projection.version:
-        return generation
-    told = (
-        f"projection {projection.name} was filled by version {filled_by} of its code; this process has version "
-        f"{projection.version}"
-    )
-    if filled_by > projection.version:
-        raise Paused(f"{told}: run the newer code here")
-    raise Outdated(f"{told}: make it anew (rebuild_projection {projection.name}), or run the older code")
+    state = _state(cursor, projection)
+    state.require_fitting(projection)
+    return state.generation
 
 
 def running(cursor: Any, projection: Projection[Any]) -> Generation:
@@ -112,17 +104,45 @@ def running(cursor: Any, projection: Projection[Any]) -> Generation:
     Raises:
         Paused, Outdated: as `unpaused` and `fitting`.
     """
-    unpaused(cursor, projection)
-    return fitting(cursor, projection)
+    state = _state(cursor, projection)
+    state.require_unpaused()
+    state.require_fitting(projection)
+    return state.generation
 
 
-def _state(cursor: Any, projection: Projection[Any]) -> tuple[Generation, int, str]:
+@dataclass(frozen=True, slots=True)
+class _State:
     """The active generation, the version of the code that filled it, and who has paused it."""
+
+    generation: Generation
+    filled_by: int
+    paused_by: str
+
+    def require_unpaused(self) -> None:
+        if self.paused_by:
+            raise Paused(
+                f"projection {self.generation.projection} is paused by {self.paused_by}: have it resumed first, on "
+                "its page"
+            )
+
+    def require_fitting(self, projection: Projection[Any]) -> None:
+        if self.filled_by == projection.version:
+            return
+        told = (
+            f"projection {projection.name} was filled by version {self.filled_by} of its code; this process has "
+            f"version {projection.version}"
+        )
+        if self.filled_by > projection.version:
+            raise Paused(f"{told}: run the newer code here")
+        raise Outdated(f"{told}: make it anew (rebuild_projection {projection.name}), or run the older code")
+
+
+def _state(cursor: Any, projection: Projection[Any]) -> _State:
     cursor.execute(
         "SELECT active_generation, code_version, paused_by FROM projections WHERE name = %s", (projection.name,)
     )
     number, filled_by, paused_by = cursor.fetchone() or (1, projection.version, "")
-    return Generation(projection.name, number), filled_by, paused_by
+    return _State(Generation(projection.name, number), filled_by, paused_by)
 
 
 def pause(cursor: Any, name: str, *, by: str, reason: str) -> bool:

@@ -14,7 +14,7 @@ from ops.health.report import Limit, Report, judge
 
 LIMITS = (
     Limit("latency_ms", "answers slowly", degraded=250, unhealthy=2000),
-    Limit("connection_utilization", "the server's connections run out", degraded=0.8, unhealthy=0.97),
+    Limit("connection_utilization", "the server's connections run out", degraded=0.8),
     Limit("oldest_transaction_beside_jobs_seconds", "a transaction has been open for long", degraded=60),
 )
 POOL_LIMITS = (

@@ -280,6 +280,13 @@ def test_the_command_lists_shows_retries_and_discards(
     fragile["mended"] = True
     call_command("dead_letters", "retry", str(letter.id), "--by", "alice")
     assert "4 events applied" in capsys.readouterr().out
+    told = (
+        AuditEntry.objects.filter(action="retry_dead_letter").order_by("pk").values_list("actor", "outcome", "detail")
+    )
+    assert list(told) == [
+        ("command:alice", "refused", {"applied": 0, "left": 4}),
+        ("command:alice", "done", {"applied": 4, "left": 0}),
+    ]
 
 
 @pytest.mark.usefixtures("fragile")

@@ -35,6 +35,7 @@ class Command(WorkingCommand):
         for name, what in (("show", "one, whole"), ("retry", "apply its stream's events again, in order")):
             actions.add_parser(name, help=what).add_argument("id", type=int)
         actions.choices["retry"].add_argument("--by", required=True, help="who does it")
+        actions.choices["retry"].add_argument("--reason", default="", help="why, for the audit")
         discard = actions.add_parser("discard", help="leave an event out of the read model")
         discard.add_argument("id", type=int)
         discard.add_argument("--by", required=True, help="who asks for it, or confirms it")
@@ -74,7 +75,17 @@ class Command(WorkingCommand):
                 self.stdout.write(f"{field.name}: {value}")
 
     def _retry(self, options: dict[str, Any]) -> None:
-        self._tell(dead_letters.retry(options["id"], by=f"command:{options['by']}"))
+        by = f"command:{options['by']}"
+        redrive = dead_letters.retry(options["id"], by=by)
+        record_act(
+            actor=by,
+            action="retry_dead_letter",
+            subject=f"deadletter:{options['id']}",
+            reason=options["reason"],
+            done=not redrive.error,
+            detail={"applied": redrive.applied, "left": redrive.left},
+        )
+        self._tell(redrive)
 
     def _discard(self, options: dict[str, Any]) -> None:
         """The same question as in the admin: who asked here may be answered there, and the other way round."""

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -98,6 +99,21 @@ def test_sessions_of_other_roles_use_up_the_server_s_connections_too(operator: O
         "neither those of others are left out nor PostgreSQL's own processes counted"
     )
     assert told["connection_utilization"] == round(clients / told["max_connections"], 4)
+
+
+def test_a_server_full_of_connections_is_told_of_and_takes_no_process_out_of_service(operator: Operator) -> None:
+    """Each has its own connections by then; a balancer that took all of them out would make it worse."""
+    with ExitStack() as connections:
+        most = operator.component("database")["values"]["max_connections"]
+        for _ in range(most):
+            if operator.component("database")["values"]["connection_utilization"] > 0.98:
+                break
+            connections.enter_context(psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]))
+        full = operator.component("database")
+        ready = operator.get("/health/ready")
+
+    assert (full["status"], ready.status_code) == ("degraded", 200)
+    assert "the server's connections run out" in full["reason"]
 
 
 def test_the_pool_tells_of_all_connections_in_use(operator: Operator) -> None:
