@@ -33,16 +33,16 @@ def status_of(hold: Hold) -> SafeString:
     return badge("Past its time", "warn") if hold.expires_at <= timezone.now() else badge("Open", "good")
 
 
-PLACED = Column("Placed (UTC)", lambda hold: when(hold.placed_at))
-AMOUNTS = (
+HOLD = Column("Hold", lambda hold: hold_link(hold.pk))
+FACTS = (
+    Column("Status", status_of),
     Column("Amount", lambda hold: amount(hold.amount, hold.currency), numeric=True),
     Column("Still held", lambda hold: amount(hold.held, hold.currency), numeric=True),
-    Column("Captured", lambda hold: amount(hold.captured, hold.currency), numeric=True),
+    Column("Placed (UTC)", lambda hold: when(hold.placed_at)),
+    Column("Until (UTC)", lambda hold: when(hold.expires_at)),
+    Column("Description", lambda hold: hold.description or NOTHING),
 )
-UNTIL = Column("Until (UTC)", lambda hold: when(hold.expires_at))
-STATUS = Column("Status", status_of)
-DESCRIPTION = Column("Description", lambda hold: hold.description or NOTHING)
-OF_AN_ACCOUNT = (Column("Hold", lambda hold: hold_link(hold.pk)), PLACED, *AMOUNTS, UNTIL, STATUS, DESCRIPTION)
+OF_AN_ACCOUNT = (HOLD, *FACTS)
 """Columns on the page of an account."""
 
 
@@ -73,12 +73,8 @@ class HoldAdmin(KeysetAdmin):
     object_template = "accounts/hold.html"
     keyset = BY_ID
     filters = HoldFilters
-    columns = (
-        Column("Hold", lambda hold: hold_link(hold.pk)),
-        Column("Account", lambda hold: account_link(hold.account_id)),
-        *OF_AN_ACCOUNT[1:],
-    )
-    export_also = (CURRENCY,)
+    columns = (HOLD, Column("Account", lambda hold: account_link(hold.account_id)), *FACTS)
+    export_also = (Column("Captured", lambda hold: amount(hold.captured, hold.currency), numeric=True), CURRENCY)
 
     def more_urls(self) -> list[URLPattern]:
         return command_urls.hold_urls(self)

@@ -49,9 +49,12 @@ def description_field() -> forms.CharField:
     )
 
 
-def contra_field(label: str) -> forms.ChoiceField:
+def contra_field(label: str, initial: c.InternalAccount = c.InternalAccount.CASH) -> forms.ChoiceField:
     return forms.ChoiceField(
-        label=label, choices=[(k.value, name) for k, name in CONTRA_NAMES.items()], widget=UnfoldAdminSelectWidget
+        label=label,
+        initial=initial.value,
+        choices=[(k.value, name) for k, name in CONTRA_NAMES.items()],
+        widget=UnfoldAdminSelectWidget,
     )
 
 
@@ -144,7 +147,7 @@ class TransferForm(AccountForm):
 
 class PlaceHoldForm(AccountForm):
     amount = amount_field()
-    contra = contra_field("A capture goes out by")
+    contra = contra_field("A capture goes out by", c.InternalAccount.CARDS)
     days = forms.IntegerField(
         label="Days",
         initial=DEFAULT_HOLD.days,
