@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import stamina
 import structlog
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from eventstore import feed
 from eventstore.errors import EventStoreError, SideEffects, StoreBusy
@@ -32,6 +34,11 @@ STATEMENT_LIMIT = 600
 """Seconds, of one statement that compares whole tables."""
 
 
+SWAP_ATTEMPTS, SWAP_AGAIN_IN = 12, 5.0
+"""How often the lock on the tables is asked for, and seconds in between: a rebuild of hours is not for throwing away
+over a reader of a minute."""
+
+
 class NothingToUndo(EventStoreError):
     """There is no previous generation to go back to."""
 
@@ -44,7 +51,8 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
     generation is thrown away after the comparison: the report says what a swap would have mended.
 
     Raises:
-        StoreBusy: it is being rebuilt by someone else, or the books are being proved.
+        StoreBusy: it is being rebuilt by someone else, the books are being proved, or somebody else reads its tables
+            for minutes.
         Paused: a person wants it to stay as it is; the comparison would carry it on.
         SideEffects: it has some, which a rebuild would repeat.
         UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
@@ -203,12 +211,35 @@ def _finish(
         _bring_along(projection, current, shards)
         rows, repaired = _compare(cursor, projection)
         if not dry_run:
-            for table in projection.tables:
-                cursor.execute("SELECT swap_table(%s, 'shadow', 'previous')", (table,))
+            _swap_in(cursor, projection)
             _activate(cursor, projection, following, replaced=current)
     if dry_run:
         _throw_away(projection)
     return Report(events=events, rows=rows, repaired=repaired, swapped=not dry_run)
+
+
+def _swap_in(cursor: Any, projection: Projection[Any]) -> None:
+    """Puts the new tables in place of the old ones. Whoever reads these, such as a backup, is waited for, and nobody
+    waits behind that for longer than LOCK_TIMEOUT_MS at a time.
+
+    Raises:
+        StoreBusy: they were read all the while.
+    """
+    try:
+        for attempt in stamina.retry_context(
+            on=_is_read, attempts=SWAP_ATTEMPTS, timeout=None, wait_initial=SWAP_AGAIN_IN, wait_max=SWAP_AGAIN_IN
+        ):
+            with attempt, transaction.atomic():
+                for table in projection.tables:
+                    cursor.execute("SELECT swap_table(%s, 'shadow', 'previous')", (table,))
+    except OperationalError as error:
+        if _is_read(error):
+            raise StoreBusy(f"the tables of projection {projection.name} were being read all the while") from error
+        raise
+
+
+def _is_read(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable)
 
 
 def _bring_along(projection: Projection[Any], current: Generation, shards: int) -> None:

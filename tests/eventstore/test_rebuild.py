@@ -1,11 +1,13 @@
 """A rebuild without downtime: beside the active tables, compared, swapped, and undone."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from accounts.models import Transaction
 from accounts.projections.journal import Journal
@@ -16,6 +18,7 @@ from eventstore.models import ProjectionState
 from eventstore.projections import rebuild as rebuilding
 from eventstore.projections.rebuild import NothingToUndo, rebuild, undo
 from eventstore.projections.runner import Runner, catch_up
+from ops.conf import get_settings
 from ops.database.locks import session_lock
 from tests.bank import Bank
 from tests.threads import together
@@ -182,6 +185,51 @@ def test_a_rebuild_that_fails_leaves_the_active_tables_alone(bank: Bank, monkeyp
     assert list(Transaction.objects.order_by("position").values()) == before
     assert generation("transactions") == 1
     rebuild(Transactions(), QUIET)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """This connection waits a tenth of a second for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 100")
+        try:
+            yield
+        finally:
+            cursor.execute(f"SET lock_timeout = {get_settings().lock_timeout_ms}")
+
+
+def test_a_reader_of_the_old_tables_is_waited_for(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(bank)
+    monkeypatch.setattr(rebuilding, "SWAP_AGAIN_IN", 0.05)
+    before = generation("transactions")
+    with psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as backup:
+        backup.execute("SELECT FROM transactions")
+        threading.Timer(1.0, backup.rollback).start()
+        with impatient():
+            report = rebuild(Transactions(), QUIET)
+
+    assert report.swapped
+    assert generation("transactions") == before + 1
+    call_command("verify_ledger")
+
+
+def test_old_tables_that_are_read_all_the_while_stay_and_the_new_ones_are_thrown_away(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(bank)
+    monkeypatch.setattr(rebuilding, "SWAP_AGAIN_IN", 0.05)
+    monkeypatch.setattr(rebuilding, "SWAP_ATTEMPTS", 3)
+    before = generation("transactions"), list(Transaction.objects.order_by("position").values())
+    with psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as backup:
+        backup.execute("SELECT FROM transactions")
+        with impatient(), pytest.raises(StoreBusy, match="were being read all the while"):
+            rebuild(Transactions(), QUIET)
+
+    assert (generation("transactions"), list(Transaction.objects.order_by("position").values())) == before
+    assert sweeper.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shadow'").fetchone() == (0,)
+    assert rebuild(Transactions(), QUIET).swapped
 
 
 def test_the_command_rebuilds_and_undoes(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
