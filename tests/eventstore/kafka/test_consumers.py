@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Message, TopicPartition
 from django.core.management import call_command
 from django.db import connection
+from structlog.testing import capture_logs
 
 from accounts.models import DailyBalance, JournalLine, Transaction
 from eventstore import feed, projections
@@ -99,6 +100,22 @@ def test_the_read_models_that_came_by_kafka_equal_those_of_the_feed(kafka: Kafka
     for name in ("transactions", "journal", "daily_balances"):
         call_command("rebuild_projection", name)
     assert content() == by_kafka
+
+
+def test_under_steady_load_messages_alone_carry_the_read_models(kafka: Kafka, bank: Bank) -> None:
+    """The feed mends what messages fail to bring, so that outcomes would be right also if none of them fitted."""
+    kafka.relay()
+    some_history(bank, transfers=1)
+    with member() as consumer:
+        wait_for(lambda: len(consumer.owned) == consumer.shards and is_applied())
+        with capture_logs() as logs:
+            for _ in range(10):
+                some_history(bank, transfers=30)
+            wait_for(is_applied)
+
+    told = {entry["event"] for entry in logs if entry["event"].startswith(("projection_", "message_", "consumer_"))}
+    assert told == set()
+    call_command("verify_ledger")
 
 
 def test_row_13_what_came_while_no_consumer_ran_is_applied_afterwards(kafka: Kafka, bank: Bank) -> None:
