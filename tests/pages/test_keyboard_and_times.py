@@ -167,7 +167,7 @@ def test_an_account_travels_in_time_and_explains_itself_at_a_browser(bank: Bank,
     desk.shot("account-fold")
     desk.click("Proof")
     desk.click("Check all links")
-    assert desk.says("All 7 links hold")
+    assert desk.says("All 8 links hold")
     desk.shot("account-proof")
 
 
