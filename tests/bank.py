@@ -1,8 +1,11 @@
 """A teller's view of the bank for tests: short words for commands, all of them through the executor."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+import pytest
 
 from accounts.domain.commands import (
     CaptureHold,
@@ -19,6 +22,7 @@ from accounts.domain.commands import (
     UnfreezeAccount,
     Withdraw,
 )
+from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import Money, parse_decimal, parse_money
 from accounts.models import Account, Hold
 from accounts.services import Envelope, Executed, execute, execute_one, idempotency_key
@@ -105,3 +109,12 @@ class Bank:
             list(Account.objects.order_by("id").values()),
             list(Hold.objects.order_by("id").values()),
         )
+
+
+def refused(bank: Bank, action: Callable[[], object]) -> ErrorCode:
+    """The code with which an action is refused; the books are as they were before it."""
+    before = bank.footprint()
+    with pytest.raises(Refusal) as refusal:
+        action()
+    assert bank.footprint() == before
+    return refusal.value.code

@@ -1,26 +1,16 @@
 """An account is opened, limited, frozen, unfrozen and closed; each only when the rules allow it."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 
 from accounts.domain.commands import Deposit, OpenAccount
-from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.errors import ErrorCode
 from accounts.domain.money import MAX_AMOUNT, MAX_BALANCE, Money
 from accounts.models import Account
 from eventstore.events import new_id
 from eventstore.models import Event
-from tests.bank import Bank
-
-
-def refused(bank: Bank, action: Callable[[], object]) -> ErrorCode:
-    """The code with which an action is refused; the books are as they were before it."""
-    before = bank.footprint()
-    with pytest.raises(Refusal) as refusal:
-        action()
-    assert bank.footprint() == before
-    return refusal.value.code
+from tests.bank import Bank, refused
 
 
 def test_an_account_opens_with_an_opening_deposit_in_one_event(bank: Bank) -> None:

@@ -1,6 +1,5 @@
 """Money is reserved, then booked or given up: what is held cannot be spent twice, and never stays behind."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -20,19 +19,10 @@ from eventstore.events import new_id
 from eventstore.models import Event
 from eventstore.projections.runner import catch_up
 from eventstore.store import load
-from tests.bank import Bank
+from tests.bank import Bank, refused
 from tests.threads import together
 
 QUIET = lambda done, total: None  # noqa: E731
-
-
-def refused(bank: Bank, action: Callable[[], object]) -> ErrorCode:
-    """The code with which an action is refused; the books are as they were before it."""
-    before = bank.footprint()
-    with pytest.raises(Refusal) as refusal:
-        action()
-    assert bank.footprint() == before
-    return refusal.value.code
 
 
 def funds(account_id: object) -> tuple[int, int, int]:
