@@ -122,20 +122,24 @@ def insert_reversals(reversals: Sequence[tuple[UUID, UUID]]) -> Part:
 _HOLD = ", ".join(Hold.__struct_fields__)
 
 
+_HOLDS_BY_KEY = """
+    unnest($1::uuid[]) AS k (wanted)
+    CROSS JOIN LATERAL (SELECT * FROM holds WHERE id = k.wanted LIMIT 1) AS hold
+"""
+"""As in `_STATES`."""
+
+
 def read_holders(exchange: Exchange, hold_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     """The account of each hold that there is; that never changes."""
     answer = exchange.send(
-        "SELECT json_agg(json_build_array(id, account_id)) FROM holds WHERE id = ANY ($1::uuid[])",
-        (arrays.uuids(hold_ids),),
+        f"SELECT json_agg(json_build_array(id, account_id)) FROM {_HOLDS_BY_KEY}", (arrays.uuids(hold_ids),)
     )
     return {UUID(hold_id): UUID(account_id) for hold_id, account_id in _rows(answer)}
 
 
 def send_holds(exchange: Exchange, ids: Iterable[UUID]) -> Answer:
     """Asks for holds; read them with `fetch_holds`. They change only while their account's stream is locked."""
-    return exchange.send(
-        "SELECT json_agg(row_to_json(holds)) FROM holds WHERE id = ANY ($1::uuid[])", (arrays.uuids(ids),)
-    )
+    return exchange.send(f"SELECT json_agg(row_to_json(hold)) FROM {_HOLDS_BY_KEY}", (arrays.uuids(ids),))
 
 
 def fetch_holds(answer: Answer) -> dict[UUID, Hold]:
