@@ -89,7 +89,8 @@ def _notes(event: Event, currency: str) -> list[tuple[str, object]]:
         notes.append(("amount", f"{format_minor(data['amount'], currency)} {currency}"))
         notes.append(("until", when(datetime.fromisoformat(data["expires_at"]))))
         notes.append(("description", data.get("description")))
-    elif given_up := data.get("released", data.get("amount") if "hold_id" in data else None):
+    given_up = data["amount"] if event.event_type in ("HoldReleased", "HoldExpired") else data.get("released")
+    if given_up:
         notes.append(("given up", f"{format_minor(given_up, currency)} {currency}"))
     if "hold_id" in data:
         notes.append(("hold", hold_link(data["hold_id"])))

@@ -4,13 +4,12 @@ Hidden in each is the idempotency key, made when the form is shown, so that a fo
 the version of the account that it was shown for, so that staff decide on what they saw.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
 from django import forms
 from django.http import QueryDict
-from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin.commands.subject import Subject
@@ -146,22 +145,24 @@ class TransferForm(AccountForm):
 
 
 class PlaceHoldForm(AccountForm):
+    """Its end is a day that stands on the form: sent twice, it asks for the same."""
+
+    refusal_fields = {"expires_at": "last_day"}
+
     amount = amount_field()
     contra = contra_field("A capture goes out by", c.InternalAccount.CARDS)
-    days = forms.IntegerField(
-        label="Days",
-        initial=DEFAULT_HOLD.days,
-        min_value=1,
-        max_value=MAX_HOLD.days - 1,
-        widget=text_widget(inputmode="numeric"),
-        help_text="After so many days it is given up by itself.",
+    last_day = forms.DateField(
+        label="Last day",
+        initial=lambda: datetime.now(UTC).date() + DEFAULT_HOLD,
+        widget=text_widget(type="date"),
+        help_text=f"It is given up by itself at the end of this day (UTC), at most {MAX_HOLD.days} days from now.",
     )
     description = description_field()
 
     def command(self) -> c.Command:
         data = self.cleaned_data
-        end = timezone.now() + timedelta(days=data["days"])
         contra = c.InternalAccount(data["contra"])
+        end = datetime.combine(data["last_day"] + timedelta(days=1), time(), tzinfo=UTC)
         return c.PlaceHold(self.account.pk, new_id(), self.money(), contra, data["description"], end)
 
 

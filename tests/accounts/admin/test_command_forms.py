@@ -101,17 +101,40 @@ def test_an_account_is_opened_without_an_overdraft_whatever_is_sent(teller: Clie
     assert Account.objects.get().overdraft_limit == 0
 
 
-def test_a_hold_is_placed_for_some_days(bank: Bank, teller: Client) -> None:
-    ann = bank.open("10.00")
+def test_a_hold_is_placed_until_the_end_of_a_day(bank: Bank, teller: Client) -> None:
+    ann, last = bank.open("10.00"), datetime.now(UTC).date() + timedelta(days=3)
+    form = {"amount": "4.00", "contra": "wire", "last_day": str(last), "description": "Flat"}
 
-    answer = send(teller, at(ann, "place-hold"), amount="4.00", contra="wire", days="3", description="Flat")
+    answer = send(teller, at(ann, "place-hold"), **form)
 
     assert answer.headers["Location"] == f"/admin/accounts/account/{ann}/change/"
     assert "Available are 6.00 EUR." in messages(answer)[0]
     hold = Hold.objects.get()
     assert (hold.amount, hold.contra, hold.description) == (400, "wire:EUR", "Flat")
-    assert timedelta(days=3) - timedelta(minutes=1) < hold.expires_at - hold.placed_at <= timedelta(days=3)
+    assert hold.expires_at.isoformat() == f"{last + timedelta(days=1)}T00:00:00+00:00"
     assert "Flat" in teller.get(answer.headers["Location"]).content.decode()
+
+
+def test_a_hold_whose_form_is_sent_twice_is_placed_once(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00")
+    form = form_of(teller, at(ann, "place-hold")) | {"reason": "a test", "amount": "4.00"}
+
+    first, second = (teller.post(at(ann, "place-hold"), form) for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (302, 302)
+    assert "had been done before, and once only" in messages(second)[-1]
+    assert Hold.objects.get().amount == 400
+
+
+@pytest.mark.parametrize("days", [-1, 31])
+def test_a_hold_that_ends_too_early_or_too_late_is_refused_at_its_day(bank: Bank, teller: Client, days: int) -> None:
+    ann, last = bank.open("10.00"), datetime.now(UTC).date() + timedelta(days=days)
+    before = bank.footprint()
+
+    answer = send(teller, at(ann, "place-hold"), amount="4.00", last_day=str(last))
+
+    assert "in the next 31 days" in errors(answer)["last_day"][0]
+    assert bank.footprint() == before
 
 
 def test_a_hold_is_captured_in_part_and_what_is_left_is_released(bank: Bank, teller: Client) -> None:
