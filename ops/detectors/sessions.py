@@ -39,7 +39,7 @@ _SESSIONS = f"""
       LEFT JOIN waiting w USING (pid)
       LEFT JOIN families f USING (pid)
      WHERE a.datname = current_database() AND coalesce(a.backend_type, 'client backend') = 'client backend'
-       AND a.pid <> pg_backend_pid()
+       AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid()
 """
 
 
