@@ -29,6 +29,7 @@ from accounts.api.fastlane import FastLane
 from accounts.api.parsers import LinesParser
 from accounts.api.problems import MEDIA_TYPE, headers_for, problem
 from accounts.domain.errors import ErrorCode
+from ops.access.share import Shares
 from ops.conf import get_settings
 
 THREADS = 10
@@ -63,6 +64,7 @@ class Front:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
         self._lane = FastLane(self._threads) if fast_lane else None
         self._bounds = Bounds()
+        self._shares = Shares()
         self._held = 0
         self._streams = Counter[bool]()  # by whether they are imports
 
@@ -125,6 +127,16 @@ class Front:
             self._streams[is_import] -= 1
 
     async def _answer(self, environ: Environ, protocol: Any, body: Any) -> None:
+        client = self._shares.client_of(environ)
+        if not self._shares.take(client):
+            _refuse(protocol, ErrorCode.TOO_MANY_REQUESTS, "As many requests of yours are in hand as may be.")
+            return
+        try:
+            await self._answer_one(environ, protocol, body)
+        finally:
+            self._shares.give_back(client)
+
+    async def _answer_one(self, environ: Environ, protocol: Any, body: Any) -> None:
         environ["wsgi.input"] = body
         if self._lane is not None and (told := await self._lane.answer(environ)) is not None:
             protocol.response_bytes(*told)

@@ -234,6 +234,12 @@ class Settings(BaseSettings):
     max_concurrent_operations: int = Field(
         1000, ge=1, le=100_000, description="Operations in hand on this machine beyond which commands are refused."
     )
+    max_requests_per_client: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Requests of one API client in hand in a web process beyond which it gets 429.",
+    )
     deadlock_check_interval: int = Field(5, ge=1, le=3600, description="Pause between two looks of the monitor.")
     deadlock_operation_timeout: int = Field(
         30, ge=1, le=3600, description="Age at which a command or a batch counts as stuck."

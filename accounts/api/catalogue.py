@@ -116,6 +116,12 @@ KINDS: dict[E, Kind] = {
     E.CONCURRENCY_CONFLICT: Kind(
         409, "Other commands were faster", "Nothing was done. Send the same request again.", retry_after=1
     ),
+    E.TOO_MANY_REQUESTS: Kind(
+        429,
+        "Too many of your requests are in hand",
+        "Nothing was done. Wait for answers before you send more; then send the same request again.",
+        retry_after=1,
+    ),
     E.OVERLOADED: Kind(
         503, "The bank is too busy", "Nothing was done. Send the same request again later.", retry_after=1
     ),

@@ -123,7 +123,14 @@ def _answers(name: str, description: str, statuses: Sequence[int]) -> OpenApiPar
     )
 
 
-ALWAYS = (E.NOT_AUTHENTICATED, E.PERMISSION_DENIED, E.NOT_ACCEPTABLE, E.OVERLOADED, E.INTERNAL_ERROR)
+ALWAYS = (
+    E.NOT_AUTHENTICATED,
+    E.PERMISSION_DENIED,
+    E.NOT_ACCEPTABLE,
+    E.TOO_MANY_REQUESTS,
+    E.OVERLOADED,
+    E.INTERNAL_ERROR,
+)
 COMMAND_CODES = (
     *ALWAYS,
     E.VALIDATION_FAILED,
@@ -229,7 +236,7 @@ def documents_batch(
             CORRELATION_ID,
             TRACEPARENT,
             _answers("Idempotent-Replayed", "true: all that was executed had been executed before.", [200]),
-            _answers("Retry-After", "Seconds after which to send the same request again.", [503]),
+            _answers("Retry-After", "Seconds after which to send the same request again.", [429, 503]),
         ],
         responses={200: result, **_problems(codes)},
         examples=[
@@ -308,7 +315,7 @@ def documents_import(result: type[BaseSerializer[Any]], commands: Iterable[str])
             CORRELATION_ID,
             TRACEPARENT,
             _answers("Idempotent-Replayed", "true: the import had been finished before.", [200]),
-            _answers("Retry-After", "Seconds after which to go on.", [409, 503]),
+            _answers("Retry-After", "Seconds after which to go on.", [409, 429, 503]),
         ],
         responses={200: result, **_problems(codes)},
         examples=[
@@ -343,7 +350,7 @@ def documents_read(
         parameters=[
             *parameters,
             REQUEST_ID,
-            _answers("Retry-After", "Seconds after which to send the same request again.", [503]),
+            _answers("Retry-After", "Seconds after which to send the same request again.", [429, 503]),
         ],
         responses={200: response, **(responses or {}), **_problems(codes)},
         examples=_problem_examples(codes),
@@ -374,7 +381,7 @@ def documents_change(
         request=request,
         parameters=[
             REQUEST_ID,
-            _answers("Retry-After", "Seconds after which to send the same request again.", [503]),
+            _answers("Retry-After", "Seconds after which to send the same request again.", [429, 503]),
         ],
         responses={success: response, **_problems(codes)},
         examples=[*examples, *_problem_examples(codes)],

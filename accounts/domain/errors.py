@@ -59,6 +59,7 @@ class ErrorCode(StrEnum):
     IMPORT_INTERRUPTED = "import_interrupted"
     IMPORT_OUTCOME_UNKNOWN = "import_outcome_unknown"
     # the system
+    TOO_MANY_REQUESTS = "too_many_requests"
     BATCH_REJECTED = "batch_rejected"
     CONCURRENCY_CONFLICT = "concurrency_conflict"
     OVERLOADED = "overloaded"
