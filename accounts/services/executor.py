@@ -18,7 +18,7 @@ from accounts.domain.account import AGGREGATE_TYPE, Account, BrokenStream, evolv
 from accounts.domain.commands import ON_A_HOLD, ReverseTransaction
 from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
-from accounts.domain.events import HOLD_EVENTS, Posting, to_data
+from accounts.domain.events import HOLD_EVENTS, HoldCaptured, HoldPlaced, HoldReleased, Posting, to_data
 from accounts.domain.holds import Hold as HoldState
 from accounts.domain.holds import evolve_hold
 from accounts.domain.journal import imbalances
@@ -264,6 +264,7 @@ class _Batch:
         self.holds = holds
         self.now = now
         self.changed: dict[UUID, Account] = {}
+        self.placed_holds: dict[UUID, HoldState] = {}
         self.changed_holds: dict[UUID, HoldState] = {}
         self.new_records: list[IdempotencyRecord] = []
         self.retried: list[tuple[UUID, bool]] = []
@@ -340,9 +341,7 @@ class _Batch:
                 state = evolve(self.accounts.get(account_id), account_id, event)
                 self.accounts[account_id] = self.changed[account_id] = state
                 if isinstance(event, HOLD_EVENTS):
-                    at = self.append.head(account_id).last_timestamp
-                    hold = evolve_hold(self.holds.get(event.hold_id), account_id, version, at, event)
-                    self.holds[hold.id] = self.changed_holds[hold.id] = hold
+                    hold = self._evolve_hold(account_id, version, event)
         except BrokenStream as broken:
             raise BrokenHistory(f"{broken}: run verify_ledger, then rebuild_projection accounts") from broken
         if reversing is not None:
@@ -351,6 +350,16 @@ class _Batch:
         executed = Executed(command_id, self._result(command_id, subject, envelope.custodian, hold))
         self._remember(envelope, executed, subject[0])
         return executed
+
+    def _evolve_hold(
+        self, account_id: UUID, version: int, event: HoldPlaced | HoldCaptured | HoldReleased
+    ) -> HoldState:
+        at = self.append.head(account_id).last_timestamp
+        hold = evolve_hold(self.holds.get(event.hold_id), account_id, version, at, event)
+        is_new = isinstance(event, HoldPlaced) or hold.id in self.placed_holds
+        rows = self.placed_holds if is_new else self.changed_holds
+        self.holds[hold.id] = rows[hold.id] = hold
+        return hold
 
     def _require_version(self, account_id: UUID, expected: int, custodian: str | None) -> None:
         account = self.accounts.get(account_id)
@@ -408,10 +417,13 @@ class _Batch:
             beside.append(insertion(self.new_records, self.now))
         if self.new_reversals:
             beside.append(inline.insert_reversals(self.new_reversals))
+        if self.placed_holds:
+            beside.append(inline.insert_holds(self.placed_holds.values()))
         if self.changed_holds:
-            beside.append(inline.upsert_holds(self.changed_holds.values()))
+            beside.append(inline.update_holds(self.changed_holds.values()))
         self.append.write(exchange, *beside)
-        self.changed, self.changed_holds, self.new_records, self.new_reversals = {}, {}, [], []
+        self.changed, self.placed_holds, self.changed_holds = {}, {}, {}
+        self.new_records, self.new_reversals = [], []
 
 
 def _require_balanced(decision: Decision) -> None:

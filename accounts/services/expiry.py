@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -12,8 +13,10 @@ from accounts.domain.holds import HoldStatus
 from accounts.models import Hold
 from accounts.services.envelope import Envelope, Executed
 from accounts.services.executor import execute
-from eventstore.errors import StoreBusy
+from eventstore.errors import EventStoreError
 from eventstore.events import Context
+
+_log = structlog.get_logger(__name__)
 
 BATCH = 200
 """Holds given up in one transaction."""
@@ -22,7 +25,8 @@ CONTEXT = Context(actor="system:holds", source="command", reason="its time is ov
 
 @dataclass(slots=True)
 class Expiry:
-    """How many holds were given up, and how many are left for the next run, since their accounts were in use."""
+    """How many holds were given up, and how many are left for the next run: their accounts were in use, or do not
+    agree with their events."""
 
     expired: int = 0
     left: int = 0
@@ -30,14 +34,15 @@ class Expiry:
 
 def expire_holds() -> Expiry:
     """Gives up every hold that is past its time, each in its own account's stream. Safe to run at any time, also
-    beside itself. An account that is in use for longer than LOCK_TIMEOUT_MS keeps its hold until the next run."""
+    beside itself. An account that is in use for longer than LOCK_TIMEOUT_MS, or that is not what its events make,
+    keeps its hold, and stops no other."""
     done = Expiry()
     after: tuple[datetime, UUID] | None = None
     while due := _due(after):
         ids = [hold_id for _, hold_id in due]
         try:
             done.expired += _expire(ids)
-        except StoreBusy:
+        except EventStoreError:
             for hold_id in ids:
                 _expire_alone(hold_id, done)
         after = due[-1]
@@ -62,5 +67,6 @@ def _expire(ids: list[UUID]) -> int:
 def _expire_alone(hold_id: UUID, done: Expiry) -> None:
     try:
         done.expired += _expire([hold_id])
-    except StoreBusy:
+    except EventStoreError as error:
+        _log.warning("hold_not_expired", hold=str(hold_id), error=str(error))
         done.left += 1

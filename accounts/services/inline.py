@@ -147,15 +147,26 @@ def fetch_holds(answer: Answer) -> dict[UUID, Hold]:
     return {hold.id: hold for hold in convert(_rows(answer), list[Hold])}
 
 
-def upsert_holds(holds: Iterable[Hold]) -> Part:
-    """Brings the rows of new or changed holds to their states."""
+def insert_holds(holds: Iterable[Hold]) -> Part:
+    """Adds the rows of holds that were placed; an id that is taken fails the statement."""
     return Part(
-        f"""
-        INSERT INTO holds ({_HOLD})
-        SELECT {_HOLD} FROM json_populate_recordset(NULL::holds, %s::json)
-            ON CONFLICT (id) DO UPDATE
-           SET captured = EXCLUDED.captured, released = EXCLUDED.released, status = EXCLUDED.status,
-               closed_at = EXCLUDED.closed_at
-        """,
-        (orjson.dumps([to_data(hold) for hold in holds]),),
+        f"INSERT INTO holds ({_HOLD}) SELECT {_HOLD} FROM json_populate_recordset(NULL::holds, %s::json)",
+        (_as_json(holds),),
     )
+
+
+def update_holds(holds: Iterable[Hold]) -> Part:
+    """Brings the rows of holds that were there before to their states."""
+    return Part(
+        """
+        UPDATE holds h
+           SET captured = n.captured, released = n.released, status = n.status, closed_at = n.closed_at
+          FROM json_populate_recordset(NULL::holds, %s::json) AS n
+         WHERE h.id = n.id
+        """,
+        (_as_json(holds),),
+    )
+
+
+def _as_json(holds: Iterable[Hold]) -> bytes:
+    return orjson.dumps([to_data(hold) for hold in holds])

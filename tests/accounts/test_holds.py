@@ -43,6 +43,31 @@ def test_a_hold_lowers_what_is_available_and_leaves_the_ledger_balance(bank: Ban
     assert Event.objects.get(event_type="HoldPlaced").data["contra"] == "cards:EUR"
 
 
+def test_no_hold_takes_the_place_of_another(bank: Bank) -> None:
+    ann, bob = bank.open("100.00"), bank.open("100.00")
+    hold = bank.hold(ann, "80.00")
+
+    before = bank.footprint()
+
+    for _ in range(2):
+        with pytest.raises(BrokenHistory, match="must be unique exists already"):
+            bank.do(PlaceHold(bob, hold, Money(1, "EUR")))
+
+    assert bank.footprint() == before
+
+
+def test_a_hold_that_is_captured_in_the_batch_that_placed_it_is_there_once(bank: Bank) -> None:
+    ann, hold = bank.open("100.00"), new_id()
+    placed, captured = execute(
+        [bank.envelope(PlaceHold(ann, hold, Money(100, "EUR"))), bank.envelope(CaptureHold(hold, Money(60, "EUR")))]
+    )
+
+    assert isinstance(placed, Executed)
+    assert isinstance(captured, Executed)
+    assert (Hold.objects.get().status, Hold.objects.get().captured, funds(ann)) == ("captured", 60, (9_940, 0, 9_940))
+    call_command("verify_ledger")
+
+
 def test_what_is_held_can_neither_be_spent_nor_held_again(bank: Bank) -> None:
     ann, bob = bank.open("100.00"), bank.open()
     bank.hold(ann, "80.00")

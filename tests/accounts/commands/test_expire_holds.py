@@ -76,3 +76,17 @@ def test_an_account_in_use_keeps_its_hold_until_the_next_run_and_stops_no_other(
 
     call_command("expire_holds")
     assert dict(Account.objects.values_list("id", "held")) == {busy: 0, other: 0}
+
+
+def test_an_account_that_does_not_agree_with_its_events_stops_no_other(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    broken, other = bank.open("100.00"), bank.open("100.00")
+    bank.overdue_hold(broken, "80.00", since=timedelta(minutes=2))
+    bank.overdue_hold(other, "80.00")
+    sweeper.execute("UPDATE accounts SET version = version - 1 WHERE id = %s", (broken,))
+
+    with pytest.raises(CommandError, match="do not agree with their events"):
+        call_command("expire_holds")
+
+    assert dict(Account.objects.values_list("id", "held")) == {broken: 8_000, other: 0}
