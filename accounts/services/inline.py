@@ -156,13 +156,15 @@ def insert_holds(holds: Iterable[Hold]) -> Part:
 
 
 def update_holds(holds: Iterable[Hold]) -> Part:
-    """Brings the rows of holds that were there before to their states."""
+    """Brings the rows of holds that were there before to their states. (By conflict: that finds each by its key,
+    whatever the table was like when the plan was made.)"""
     return Part(
-        """
-        UPDATE holds h
-           SET captured = n.captured, released = n.released, status = n.status, closed_at = n.closed_at
-          FROM json_populate_recordset(NULL::holds, %s::json) AS n
-         WHERE h.id = n.id
+        f"""
+        INSERT INTO holds ({_HOLD})
+        SELECT {_HOLD} FROM json_populate_recordset(NULL::holds, %s::json)
+            ON CONFLICT (id) DO UPDATE
+           SET captured = EXCLUDED.captured, released = EXCLUDED.released, status = EXCLUDED.status,
+               closed_at = EXCLUDED.closed_at
         """,
         (_as_json(holds),),
     )
