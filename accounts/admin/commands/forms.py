@@ -4,11 +4,12 @@ Hidden in each is the idempotency key, made when the form is shown, so that a fo
 the version of the account that it was shown for, so that staff decide on what they saw.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
 from django import forms
+from django.core.validators import MaxValueValidator
 from django.http import QueryDict
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -154,6 +155,7 @@ class PlaceHoldForm(AccountForm):
     last_day = forms.DateField(
         label="Last day",
         initial=lambda: datetime.now(UTC).date() + DEFAULT_HOLD,
+        validators=[MaxValueValidator(date.max - timedelta(days=1), "No day comes after this one: choose another.")],
         widget=text_widget(type="date"),
         help_text=f"It is given up by itself at the end of this day (UTC), at most {MAX_HOLD.days} days from now.",
     )

@@ -137,6 +137,16 @@ def test_a_hold_that_ends_too_early_or_too_late_is_refused_at_its_day(bank: Bank
     assert bank.footprint() == before
 
 
+def test_a_hold_until_the_last_day_of_all_is_refused_at_its_day(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00")
+    before = bank.footprint()
+
+    answer = send(teller, at(ann, "place-hold"), amount="4.00", last_day="9999-12-31")
+
+    assert "choose another" in errors(answer)["last_day"][0]
+    assert bank.footprint() == before
+
+
 def test_a_hold_is_captured_in_part_and_what_is_left_is_released(bank: Bank, teller: Client) -> None:
     ann = bank.open("10.00")
     hold = bank.hold(ann, "4.00")
