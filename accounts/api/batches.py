@@ -15,7 +15,7 @@ from accounts.api.fields import FlagField, StrictSerializer
 from accounts.api.headers import api_key_of, client_of, context_of, idempotency_key_of, refuse_if_match
 from accounts.api.items import COMMAND_SCOPES, ITEMS, Reader, Sender
 from accounts.api.problems import MEDIA_TYPE, about, problem, problem_of
-from accounts.api.representations import AccountAfterSerializer, ProblemSerializer, command_result
+from accounts.api.representations import AccountAfterSerializer, HoldSerializer, ProblemSerializer, command_result
 from accounts.domain.errors import ErrorCode
 from accounts.services import Envelope, Executed, Outcome, Refused, execute, execute_together
 from accounts.services.executor import MAX_BATCH
@@ -45,6 +45,7 @@ class OutcomeSerializer(serializers.Serializer[Any]):
     transaction_id = serializers.CharField(required=False)
     recorded_at = serializers.DateTimeField(required=False)
     accounts = AccountAfterSerializer(many=True, required=False)
+    hold = HoldSerializer(required=False)
     problem = ProblemSerializer(required=False)
 
 

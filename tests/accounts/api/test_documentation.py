@@ -63,6 +63,11 @@ def test_it_says_for_how_long_a_key_is_remembered() -> None:
         assert f"remembered for {hours}" in key["description"]
 
 
+def test_an_outcome_of_a_batch_tells_all_that_a_command_alone_tells() -> None:
+    schemas = openapi()["components"]["schemas"]
+    assert schemas["CommandResult"]["properties"].keys() <= schemas["Outcome"]["properties"].keys()
+
+
 def test_commands_document_their_headers_and_problems() -> None:
     for path, operations in openapi()["paths"].items():
         for method, operation in operations.items():
