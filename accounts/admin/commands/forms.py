@@ -155,7 +155,9 @@ class PlaceHoldForm(AccountForm):
     last_day = forms.DateField(
         label="Last day",
         initial=lambda: datetime.now(UTC).date() + DEFAULT_HOLD,
-        validators=[MaxValueValidator(date.max - timedelta(days=1), "No day comes after this one: choose another.")],
+        validators=[  # `command` needs the day after it; what is too late otherwise is for the rules to say
+            MaxValueValidator(date.max - timedelta(days=1), f"Choose a day in the next {MAX_HOLD.days} days.")
+        ],
         widget=text_widget(type="date"),
         help_text=f"It is given up by itself at the end of this day (UTC), at most {MAX_HOLD.days} days from now.",
     )

@@ -143,7 +143,7 @@ def test_a_hold_until_the_last_day_of_all_is_refused_at_its_day(bank: Bank, tell
 
     answer = send(teller, at(ann, "place-hold"), amount="4.00", last_day="9999-12-31")
 
-    assert "choose another" in errors(answer)["last_day"][0]
+    assert "in the next 31 days" in errors(answer)["last_day"][0]
     assert bank.footprint() == before
 
 
