@@ -97,6 +97,7 @@ DATABASES: dict[str, dict[str, Any]] = {
         "ATOMIC_REQUESTS": False,
         "DISABLE_SERVER_SIDE_CURSORS": False,
         "OPTIONS": {
+            **CONFIG.database_options(),
             "application_name": application_name(),
             "connect_timeout": 5,
             "options": " ".join(f"-c {name}={value}" for name, value in (SESSION_LIMITS | SESSION_PLANS).items()),

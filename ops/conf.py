@@ -7,12 +7,23 @@ start with one sentence that names the setting, what was given and what is expec
 
 from functools import lru_cache
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ops.conf_forms import LevelsByModule, LimitsByRole, LogLevel, Networks, Numbers, PostgresUrl, RedisUrl, Words
+from ops.conf_forms import (
+    OWN_HOSTS,
+    Hosts,
+    LevelsByModule,
+    LimitsByRole,
+    LogLevel,
+    Networks,
+    Numbers,
+    PostgresUrl,
+    RedisUrl,
+    Words,
+)
 
 
 class ConfigurationError(Exception):
@@ -27,8 +38,9 @@ class Settings(BaseSettings):
     # -- web
     secret_key: SecretStr = Field(min_length=32, description="Django's signing key, at least 32 characters.")
     debug: bool = Field(False, description="Developer mode. Never on a machine that others can reach.")
-    allowed_hosts: Words = Field(
-        ["localhost", "127.0.0.1", "[::1]"], description="Host names the web server answers to, comma-separated."
+    allowed_hosts: Hosts = Field(
+        list(OWN_HOSTS),
+        description="Host names the web server answers to, comma-separated. This machine's own always count.",
     )
     csrf_trusted_origins: Words = Field(
         [], description="Origins (https://host) that may post forms through a proxy, comma-separated."
@@ -70,7 +82,10 @@ class Settings(BaseSettings):
     )
 
     # -- PostgreSQL
-    database_url: PostgresUrl = Field(description="postgresql://user:password@host:port/name")
+    database_url: PostgresUrl = Field(
+        description="postgresql://user:password@host:port/name, with ?sslmode=verify-full&sslrootcert=FILE where the "
+        "way to the server is not your own."
+    )
     pool_min_connections: int = Field(2, ge=0, le=1000, description="Connections each process keeps open.")
     pool_max_connections: int = Field(20, ge=1, le=1000, description="Most connections of each process.")
     connection_acquire_timeout: int = Field(15, ge=1, le=300, description="Longest wait for a pooled connection.")
@@ -363,6 +378,10 @@ class Settings(BaseSettings):
             "HOST": parts.hostname or "",
             "PORT": parts.port or 5432,
         }
+
+    def database_options(self) -> dict[str, str]:
+        """What DATABASE_URL says of TLS, as libpq's parameters (sslmode, sslrootcert...)."""
+        return dict(parse_qsl(urlsplit(self.database_url.get_secret_value()).query, keep_blank_values=True))
 
     @property
     def cache_redis_timeout(self) -> float:

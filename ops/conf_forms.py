@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 OWN_PACKAGES = ("bankes", "accounts", "eventstore", "ops")
+OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+DATABASE_OPTIONS = ("channel_binding", "sslcert", "sslcrl", "sslkey", "sslmode", "sslrootcert")
+"""What may stand behind the `?` of DATABASE_URL: how the way to the server is secured. Time limits are settings."""
 
 
 def _split_commas(value: object) -> object:
@@ -17,6 +20,11 @@ def _split_commas(value: object) -> object:
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+def _with_own_hosts(value: list[str]) -> list[str]:
+    """Health checks and scrapes of the same machine use its own names, whatever names the bank has outside."""
+    return list(dict.fromkeys([*OWN_HOSTS, *value]))
 
 
 def _levels_by_module(value: object) -> object:
@@ -59,6 +67,9 @@ def _is_postgresql(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or parts.path in ("", "/"):
         raise ValueError("must look like postgresql://user:password@host:port/name")
+    for name in parse_qs(parts.query, keep_blank_values=True):
+        if name not in DATABASE_OPTIONS:
+            raise ValueError(f"must not have ?{name[:60]}=, only {', '.join(DATABASE_OPTIONS)}")
     return value
 
 
@@ -75,6 +86,7 @@ def _is_redis(value: SecretStr) -> SecretStr:
 
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+Hosts = Annotated[list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_with_own_hosts)]
 Numbers = Annotated[list[int], NoDecode, BeforeValidator(_split_commas)]
 Networks = Annotated[list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_are_networks)]
 LevelsByModule = Annotated[dict[str, LogLevel], NoDecode, BeforeValidator(_levels_by_module)]

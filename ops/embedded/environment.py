@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from ops.embedded.layout import VENV
 
-OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-
 
 @dataclass(frozen=True, repr=False)
 class Addresses:
@@ -38,7 +36,6 @@ def for_application(caller: Mapping[str, str], addresses: Addresses, secret_key:
         "DATABASE_URL": addresses.database,
         "REDIS_URL": addresses.redis,
         "SECRET_KEY": caller.get("SECRET_KEY") or secret_key,
-        "ALLOWED_HOSTS": allowed_hosts(caller.get("ALLOWED_HOSTS", "")),
     }
 
 
@@ -53,8 +50,3 @@ def for_tests(caller: Mapping[str, str], addresses: Addresses, secret_key: str) 
         "DATABASE_OWNER_URL": addresses.database_owner,
         "DATABASE_SUPERUSER_URL": addresses.database_superuser,
     }
-
-
-def allowed_hosts(given: str) -> str:
-    """This machine's own names and those that the caller gave, comma-separated."""
-    return ",".join(dict.fromkeys([*OWN_HOSTS, *(host.strip() for host in given.split(",") if host.strip())]))

@@ -77,16 +77,24 @@ def connect(**parameters: Any) -> BoundedConnection[TupleRow]:
     return BoundedConnection[TupleRow].connect(**parameters)
 
 
+def own_database() -> dict[str, Any]:
+    """libpq's parameters of the bank's own database, for a connection outside of Django's."""
+    settings = get_settings()
+    config = settings.database_parameters()
+    return settings.database_options() | {
+        "dbname": config["NAME"],
+        "user": config["USER"],
+        "password": config["PASSWORD"],
+        "host": config["HOST"],
+        "port": config["PORT"],
+    }
+
+
 def connect_apart(part: str, **parameters: Any) -> BoundedConnection[TupleRow]:
     """One to the bank's own database, in autocommit, for a part of this process that must not depend on the pool;
     `part` ends the name by which PostgreSQL lists it."""
-    config = get_settings().database_parameters()
     return connect(
-        dbname=config["NAME"],
-        user=config["USER"],
-        password=config["PASSWORD"],
-        host=config["HOST"],
-        port=config["PORT"],
+        **own_database(),
         application_name=f"{application_name()}:{part}"[:63],
         autocommit=True,
         **parameters,

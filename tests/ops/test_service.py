@@ -99,6 +99,7 @@ def test_the_web_server_is_alive_while_it_answers(db: None, systemd: socket.sock
         "NOTIFY_SOCKET": systemd.getsockname(),
         "WATCHDOG_USEC": "900000",
         "PORT": port,
+        "ALLOWED_HOSTS": "bank.example",
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
     }
     command = [sys.executable, "-m", "bankes.server"]

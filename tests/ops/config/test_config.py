@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 from ops.conf import Settings, get_settings
+from ops.timeouts.connection import connect_apart
+from tests.configured import configured
 from tests.ops.operators import ROOT, Operator
 
 GUIDE = {
@@ -110,6 +113,7 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("LEDGER_PROOF_MAX_AGE_HOURS", "0", "greater than or equal to 1"),
         ("REDIS_URL", "unix:///run/redis/redis.sock", "must look like redis://"),
         ("REDIS_URL", "redis://:hidden@localhost:6379?db=3", "must not have ?db="),
+        ("DATABASE_URL", "postgresql://bank:hidden@db/bank?sslmod=require", "must not have ?sslmod=, only"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(name: str, value: str, expected: str) -> None:
@@ -120,6 +124,25 @@ def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(name: str, 
     assert f"bankes does not start: {name}" in sentence
     assert expected in sentence
     assert "hidden" not in ended.stderr
+
+
+def test_this_machine_s_own_names_always_count_among_the_hosts() -> None:
+    with configured(allowed_hosts="bank.example, localhost,"):
+        assert get_settings().allowed_hosts == ["localhost", "127.0.0.1", "[::1]", "bank.example"]
+
+
+def test_a_secured_way_to_the_database_is_insisted_on_by_every_connection() -> None:
+    """The tests' own server has no certificate."""
+    url = get_settings().database_url.get_secret_value() + "?sslmode=require"
+    command = [sys.executable, "manage.py", "showmigrations", "ops"]
+    by_the_pool = subprocess.run(
+        command, env={**os.environ, "DATABASE_URL": url}, check=False, timeout=60, capture_output=True, text=True
+    )
+    assert by_the_pool.returncode != 0
+    assert "SSL" in by_the_pool.stderr
+
+    with configured(database_url=url), pytest.raises(psycopg.OperationalError, match="SSL"):
+        connect_apart("test")
 
 
 def test_the_guide_s_names_for_logging_are_understood() -> None:

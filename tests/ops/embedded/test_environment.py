@@ -1,7 +1,7 @@
 """Who is told what: the running bank never learns the owner's password."""
 
 from ops.embedded.bank import bank_children
-from ops.embedded.environment import Addresses, allowed_hosts, for_application, for_owner, for_tests
+from ops.embedded.environment import Addresses, for_application, for_owner, for_tests
 
 ADDRESSES = Addresses("postgresql://app", "postgresql://owner", "redis://:x@h/0", "postgresql://super")
 CALLER = {"PATH": "/bin", "LOG_LEVEL": "DEBUG", "DATABASE_OWNER_URL": "postgresql://theirs"}
@@ -30,11 +30,6 @@ def test_what_the_caller_set_is_passed_on():
     environment = for_application(CALLER | {"SECRET_KEY": "theirs"}, ADDRESSES, "generated")
     assert environment["LOG_LEVEL"] == "DEBUG"
     assert environment["SECRET_KEY"] == "theirs"
-
-
-def test_the_callers_hosts_are_added_to_this_machines_own():
-    assert allowed_hosts("") == "localhost,127.0.0.1,[::1]"
-    assert allowed_hosts("bank.example, localhost,") == "localhost,127.0.0.1,[::1],bank.example"
 
 
 def test_no_secret_stands_on_a_command_line():
