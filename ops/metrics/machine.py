@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import structlog
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -16,7 +17,9 @@ from ops.board.layout import directory
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-SECTOR = 512
+PROC = Path("/proc")
+CHECKOUT = Path(__file__).resolve().parents[2]
+log = structlog.get_logger(__name__)
 DESCRIBED = {
     "bank_process_cpu_seconds": "CPU time of the bank's processes.",
     "bank_process_memory_bytes": "Resident memory of the bank's processes.",
@@ -27,7 +30,7 @@ DESCRIBED = {
     "machine_cpu_seconds": "CPU time of the machine, by what it was spent on.",
     "machine_memory_bytes": "Memory of the machine.",
     "machine_memory_available_bytes": "Memory that could be had without swapping.",
-    "machine_disk_bytes": "Size of the file system that holds BOARD_DIR.",
+    "machine_disk_bytes": "Size of the file systems that hold the checkout, the log and BOARD_DIR, each once.",
     "machine_disk_free_bytes": "What is free of it.",
     "machine_network_received_bytes": "Bytes received, by device.",
     "machine_network_sent_bytes": "Bytes sent, by device.",
@@ -45,13 +48,19 @@ COUNTERS = {
 def labels_of(name: str) -> tuple[str, ...]:
     if name.startswith("bank_"):
         return ("process",)
+    if name.startswith("machine_disk_"):
+        return ("path",)
     return {"machine_cpu_seconds": ("mode",)}.get(name, ("device",) if "network" in name else ())
 
 
 class Machine(Collector):
     def collect(self) -> Iterator[Metric]:
-        yield from _processes()
-        yield from _machine()
+        """What this machine does not let it read is left out: the other metrics are worth their scrape."""
+        for source in (_processes, _cpu, _memory, _disks, _network):
+            try:
+                yield from list(source())
+            except OSError as error:
+                log.warning("machine_not_measured", part=source.__name__.strip("_"), error=str(error))
 
 
 def _family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
@@ -77,7 +86,7 @@ def _processes() -> Iterator[Metric]:
 def _of_process(pid: int) -> dict[str, float]:
     """Empty for one that has ended meanwhile."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        stat = (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return {}
     found = {
@@ -87,7 +96,7 @@ def _of_process(pid: int) -> dict[str, float]:
         "bank_process_memory_bytes": float(int(stat[21]) * PAGE),
     }
     try:
-        lines = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        lines = dict(line.split(": ") for line in (PROC / f"{pid}/io").read_text().splitlines())
     except OSError:  # of another user
         return found
     return found | {
@@ -96,27 +105,51 @@ def _of_process(pid: int) -> dict[str, float]:
     }
 
 
-def _machine() -> Iterator[Metric]:
-    cpu = _family("machine_cpu_seconds")
-    spent = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+def _cpu() -> Iterator[Metric]:
+    family = _family("machine_cpu_seconds")
+    spent = (PROC / "stat").read_text().splitlines()[0].split()[1:]
     for mode, ticks in zip(
         ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"), spent, strict=False
     ):
-        cpu.add_metric([mode], int(ticks) / TICKS)
-    yield cpu
-    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    disk = shutil.disk_usage(directory() if directory().exists() else ".")
-    for name, number in (
-        ("machine_memory_bytes", int(memory["MemTotal"].split()[0]) * 1024),
-        ("machine_memory_available_bytes", int(memory["MemAvailable"].split()[0]) * 1024),
-        ("machine_disk_bytes", disk.total),
-        ("machine_disk_free_bytes", disk.free),
+        family.add_metric([mode], int(ticks) / TICKS)
+    yield family
+
+
+def _memory() -> Iterator[Metric]:
+    memory = dict(line.split(":") for line in (PROC / "meminfo").read_text().splitlines())
+    for name, entry in (
+        ("machine_memory_bytes", "MemTotal"),
+        ("machine_memory_available_bytes", "MemAvailable"),
     ):
         family = _family(name)
-        family.add_metric([], number)
+        family.add_metric([], int(memory[entry].split()[0]) * 1024)
         yield family
+
+
+def _disks() -> Iterator[Metric]:
+    size, free = _family("machine_disk_bytes"), _family("machine_disk_free_bytes")
+    for path in _places():
+        disk = shutil.disk_usage(path)
+        size.add_metric([str(path)], disk.total)
+        free.add_metric([str(path)], disk.free)
+    yield size
+    yield free
+
+
+def _places() -> list[Path]:
+    """Where the bank's processes write on this machine, one for each file system. PostgreSQL's own disk may be
+    another machine's: it is measured there."""
+    written = [CHECKOUT, directory().resolve()]
+    output = PROC / "self/fd/1"
+    if output.is_file():  # the log
+        written.insert(1, output.resolve().parent)
+    written = [path for path in written if path.is_dir()]
+    return list({path.stat().st_dev: path for path in reversed(written)}.values())
+
+
+def _network() -> Iterator[Metric]:
     received, sent = _family("machine_network_received_bytes"), _family("machine_network_sent_bytes")
-    for line in Path("/proc/net/dev").read_text().splitlines()[2:]:
+    for line in (PROC / "net/dev").read_text().splitlines()[2:]:
         device, _, numbers = line.partition(":")
         if not device.strip().startswith("veth"):  # one comes with each container, under a new name
             received.add_metric([device.strip()], int(numbers.split()[0]))

@@ -1,6 +1,7 @@
 """/metrics is Prometheus' text with the promised names, and each number is one that was measured."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,13 @@ from eventstore import projections
 from eventstore.projections.runner import catch_up
 from ops.board import facts
 from ops.management.commands.describe_operations import OF_LIBRARIES, described_metrics, operations_page
+from ops.metrics import machine
 from tests.bank import Bank
 from tests.ops.operators import ROOT, Operator
 from tests.pools import all_connections_taken
 from tests.processes import wait_until
 
+IN_MEMORY = "/dev/shm"  # noqa: S108 - nothing is written there
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 KEY_METRICS = {
@@ -55,6 +58,32 @@ def scraped(operator: Operator, path: str = "/metrics") -> Samples:
 
 def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
+
+
+def test_the_disks_that_the_bank_writes_to_are_measured_each_once(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the board in memory, the checkout on a disk."""
+    monkeypatch.setattr(machine, "directory", lambda: Path(IN_MEMORY))
+    told = scraped(operator)
+    disks = {dict(labels)["path"]: size for (name, labels), size in told.items() if name == "machine_disk_bytes"}
+    assert disks[str(ROOT)] == shutil.disk_usage(ROOT).total
+    assert disks[IN_MEMORY] == shutil.disk_usage(IN_MEMORY).total
+    assert len(disks) == len({os.stat(path).st_dev for path in disks})
+
+
+def test_what_the_machine_hides_is_left_out_and_the_rest_told(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with systemd's ProcSubset=pid: there are processes in /proc, and nothing else."""
+    for part in ("self", str(os.getpid())):
+        (tmp_path / part).symlink_to(f"/proc/{part}")
+    monkeypatch.setattr(machine, "PROC", tmp_path)
+
+    names = {name for name, _ in scraped(operator)}
+
+    assert not {name for name in names if name.startswith(("machine_cpu", "machine_memory", "machine_network"))}
+    assert {"machine_disk_bytes", "bank_process_memory_bytes", "deadlock_count"} <= names
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
