@@ -20,7 +20,7 @@ CONFIRMED_WITHIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """How many pools there were, the processes that have not answered (they may hang), and why it could not be
+    """How many pools there were, the ids of processes that have not answered (they may hang), and why it could not be
     recorded, where that is so."""
 
     pools: int
@@ -31,12 +31,17 @@ class Reset:
 def reset_pools(*, actor: str, reason: str) -> Reset:
     """Has every process of this machine replace the connections of its pool: idle ones at once, others when they are
     given back. Waits until all have said so, at most `CONFIRMED_WITHIN` seconds."""
-    began, pids = time.time(), [pool["process"]["pid"] for pool in pool_facts()]
+    began, processes = time.time(), [_process(pool) for pool in pool_facts()]
     request_reset()
     # Recorded after the request: a pool that gives no connection is why it is reset.
-    error = _record(actor, reason, pids)
-    missing = _unconfirmed(set(pids), began)
-    return Reset(len(pids), tuple(sorted(missing)), error)
+    error = _record(actor, reason, [pid for _, pid in processes])
+    missing = _unconfirmed(set(processes), began)
+    return Reset(len(processes), tuple(sorted(pid for _, pid in missing)), error)
+
+
+def _process(pool: dict[str, Any]) -> tuple[str, int]:
+    """Host and id: containers that share a board count their processes each from 1."""
+    return pool["process"]["host"], pool["process"]["pid"]
 
 
 def described(pools: list[dict[str, Any]]) -> list[str]:
@@ -64,12 +69,12 @@ def _record(actor: str, reason: str, pids: list[int]) -> str:
     return ""
 
 
-def _unconfirmed(pids: set[int], began: float) -> set[int]:
-    """Processes that still run and have not reset their pools within the time."""
+def _unconfirmed(processes: set[tuple[str, int]], began: float) -> set[tuple[str, int]]:
+    """Those that still run and have not reset their pools within the time."""
     deadline = time.monotonic() + CONFIRMED_WITHIN
     while True:
-        facts = {pool["process"]["pid"]: pool for pool in pool_facts()}
-        missing = {pid for pid in pids & facts.keys() if (facts[pid]["reset_at"] or 0) < began}
+        facts = {_process(pool): pool for pool in pool_facts()}
+        missing = {process for process in processes & facts.keys() if (facts[process]["reset_at"] or 0) < began}
         if not missing or time.monotonic() > deadline:
             return missing
         time.sleep(0.1)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from ops.conf import get_settings
 from ops.database import pool_facts
 from ops.detectors.resetting import described, reset_pools
 from ops.management.working import WorkingCommand
@@ -26,6 +27,11 @@ class Command(WorkingCommand):
         if not reason and not options["dry_run"]:
             raise CommandError("Nothing was done: say why with --reason. It is kept on record.")
         pools = pool_facts()
+        if not pools:
+            raise CommandError(
+                "Nothing was done: no process with a pool of connections tells of itself in BOARD_DIR "
+                f"({get_settings().board_dir}). Run this as the services' user, with their BOARD_DIR."
+            )
         for line in described(pools):
             self.stdout.write(line)
         if options["dry_run"]:

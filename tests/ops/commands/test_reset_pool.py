@@ -1,7 +1,9 @@
 """`manage.py reset_pool`: all processes get new connections, nobody's work is cut off, and it is on record."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -69,6 +71,24 @@ def test_a_dry_run_lists_the_pools_and_resets_none(bank: Bank, capsys: pytest.Ca
     assert "1 pools would be reset. Nothing was done" in capsys.readouterr().out
     facts.tell()
     assert pool_facts()[0]["reset_at"] == before
+    assert not Resolution.objects.exists()
+
+
+def test_where_no_process_is_seen_it_says_so_and_records_nothing(bank: Bank, tmp_path: Path) -> None:
+    """As by hand, in an environment that is not the services' own."""
+    command = [sys.executable, "manage.py", "reset_pool", "--reason", "stale after the failover"]
+    ended = subprocess.run(
+        command,
+        env={**os.environ, "BOARD_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert f"Nothing was done: no process with a pool of connections tells of itself in BOARD_DIR ({tmp_path})" in (
+        ended.stderr
+    )
     assert not Resolution.objects.exists()
 
 
