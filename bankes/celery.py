@@ -20,6 +20,9 @@ app.conf.beat_schedule = {
     "sweep": {"task": "ops.sweep", "schedule": 30.0, "options": {"expires": 25.0}},
     "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
 }
+LONG = ("ops.run_job", "eventstore.cleanup", "accounts.verify_ledger")
+app.conf.task_routes = {name: {"queue": "jobs"} for name in LONG}
+"""These may take hours. They have workers of their own, so that what is due every minute is done every minute."""
 
 _tasks: dict[str, ExitStack] = {}
 

@@ -18,7 +18,7 @@ class OpsConfig(AppConfig):
         from ops.cache.jobs import EVICT
         from ops.drills import pool, redis
         from ops.drills.registry import register_part
-        from ops.health import database, memory, monitor, operations, timeouts
+        from ops.health import database, jobs, memory, monitor, operations, timeouts
         from ops.health.registry import register_check
         from ops.jobs.cleanup import CLEANUP, ApprovedCleanup
         from ops.jobs.registry import register_action
@@ -37,6 +37,7 @@ class OpsConfig(AppConfig):
         register_check("deadlocks", operations.check_deadlocks, asks="postgresql")
         register_check("operations", operations.check_operations, asks="boards")
         register_check("monitor", monitor.check_monitor, asks="postgresql")
+        register_check("jobs", jobs.check_jobs, asks="postgresql")
         register_check("timeouts", timeouts.check_timeouts, asks="boards")
         register_check("cache", memory.check_cache, asks="boards")
         register_check("redis", memory.check_redis)

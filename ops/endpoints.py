@@ -24,6 +24,7 @@ COMPONENTS = {
     "redis": "Latency, memory, clients, evictions.",
     "operations": "Operations in hand, and stuck ones.",
     "monitor": "When the monitor looked last, and its open incidents.",
+    "jobs": "Whether Celery's beat and workers are at work, and the jobs that wait or run.",
     "feed": "Up to where events can be read, and what holds that back.",
     "projections": "How far each read model is behind.",
     "dead_letters": "Events that could not be applied.",

@@ -8,7 +8,7 @@ from ops.access.models import BreakersAccess, CacheAccess, ListAccess, Operation
 from ops.approvals.models import Approval
 from ops.audit.models import Viewing
 from ops.detectors.models import Incident, MonitorRun, Resolution
-from ops.jobs.models import Job, JobLine
+from ops.jobs.models import Job, JobLine, SweepRun
 from ops.signin.models import Preference, SecondFactor, SignInLock, StaffSession
 from ops.trends.models import Sample
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
@@ -32,6 +32,7 @@ __all__ = [
     "SecondFactor",
     "SignInLock",
     "StaffSession",
+    "SweepRun",
     "Viewing",
     "Webhook",
     "WebhookAttempt",

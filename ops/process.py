@@ -17,7 +17,8 @@ ROLES = {
 }
 """By command. Any other command is called by its own name."""
 SERVICES = frozenset(ROLES.values()) - {"web"}
-CELERY_ROLES = ("worker", "beat")
+CELERY_ROLES = ("jobs", "worker", "beat")
+"""The first that the command line has: a worker of the queue "jobs" is none of the others."""
 GARBAGE = 50_000
 """Objects made and not freed, after which the youngest are looked through for cycles."""
 
@@ -33,7 +34,7 @@ def role() -> str:
     """ "web", "relay", "worker", or the command's name: what the services are called."""
     name = command()
     if name == "celery":
-        return next((word for word in sys.argv[1:] if word in CELERY_ROLES), name)
+        return next((role for role in CELERY_ROLES if role in sys.argv[1:]), name)
     return ROLES.get(name, name)
 
 

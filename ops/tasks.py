@@ -27,5 +27,6 @@ def sweep() -> None:
     """Twice a minute: see `ops.jobs.sweeping` and `ops.approvals.sweeping`. Safe to run twice."""
     jobs = sweeping.sweep()
     questions = approvals.sweep()
+    sweeping.note_sweep()
     if jobs.sent or jobs.buried or questions.expired or questions.resumed:
         log.info("swept", **asdict(jobs), **asdict(questions))

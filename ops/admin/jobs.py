@@ -44,7 +44,7 @@ def trouble(job: Job) -> str:
     if job.state == Job.State.QUEUED and (now - job.created_at).total_seconds() > NOT_TAKEN_AFTER:
         return (
             "No worker has taken it yet. It is not lost: it begins when a Celery worker has room for it. See that "
-            "Redis and the worker run (systemctl status banking-es-worker, or the log of make run)."
+            "Redis and the worker run (systemctl status banking-es-jobs, or the log of make run)."
         )
     if (
         job.state == Job.State.RUNNING

@@ -173,6 +173,7 @@ def bank_children(application: dict[str, str]) -> list[ChildSpec]:
         "web": [PYTHON, "-m", "bankes.server"],
         "beat": [*celery, "beat", "--schedule", schedule, "--pidfile", ""],
         "worker": [*celery, "worker", "--concurrency", "2"],
+        "jobs": [*celery, "worker", "--concurrency", "2", "--queues", "jobs"],
         **(KAFKA_COMMANDS if with_kafka else FEED_COMMANDS),
         "webhooks": [PYTHON, "manage.py", "deliver_webhooks"],
         "monitor": [PYTHON, "manage.py", "run_monitor"],

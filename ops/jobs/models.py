@@ -67,6 +67,21 @@ class Job(models.Model):
         return min(100, 100 * self.done // self.total) if self.total else None
 
 
+class SweepRun(models.Model):
+    """The last sweep, one row: without it neither beat nor worker is at work."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    holder = models.CharField(max_length=100, help_text="host:pid of the worker.")
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="sweeprun_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.holder} at {self.at}"
+
+
 class JobLine(models.Model):
     """A line of a job's log. Their number is bounded: see `pulse`."""
 

@@ -1,5 +1,7 @@
 """Finding what was lost on the way: messages that no worker got, and jobs whose worker died."""
 
+import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +13,7 @@ from django.utils import timezone
 
 from ops.database.locks import session_lock
 from ops.jobs.asking import send
-from ops.jobs.models import Job
+from ops.jobs.models import Job, SweepRun
 from ops.jobs.pulse import lock_of
 from ops.jobs.registry import UnknownAction, action_of
 from ops.jobs.running import record_end
@@ -37,6 +39,12 @@ class Swept:
 def sweep() -> Swept:
     """Safe to run twice at once."""
     return Swept(sent=_send_again(), buried=sum(bury(job) for job in _silent()))
+
+
+def note_sweep() -> None:
+    """For the health of `jobs`: beat and a worker are alive."""
+    holder = f"{socket.gethostname()}:{os.getpid()}"[:100]
+    SweepRun.objects.update_or_create(id=1, defaults={"holder": holder, "at": timezone.now()})
 
 
 def _silent() -> list[Job]:

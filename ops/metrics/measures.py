@@ -95,6 +95,9 @@ MEASURES = (
     Measure("operations_oldest_seconds", "Age of the oldest in hand.", "operations", value("oldest_seconds")),
     Measure("monitor_silent_seconds", "Since the monitor looked last.", "monitor", value("silent_seconds")),
     Measure("incidents_open", "Findings of the monitor that last.", "monitor", value("open_incidents")),
+    Measure("jobs_silent_seconds", "Since a worker swept last.", "jobs", value("silent_seconds")),
+    Measure("jobs_waiting", "Jobs that no worker has taken yet.", "jobs", value("waiting")),
+    Measure("jobs_running", "Jobs that are being carried out.", "jobs", value("running")),
     Measure(
         "timeout_rate",
         "Timeouts of attempts in the last minute, 0 to 1; no sample without attempts.",

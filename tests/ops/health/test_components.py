@@ -23,8 +23,10 @@ from ops import board
 from ops.board import facts, writing
 from ops.detectors.models import MonitorRun
 from ops.health import database
+from ops.models import Job, SweepRun
 from ops.operations import active, operation
 from ops.operations.limit import TRUST
+from ops.tasks import sweep
 from ops.timeouts import record
 from tests.bank import Bank
 from tests.configured import configured
@@ -282,6 +284,35 @@ def test_the_ledger_is_as_healthy_as_its_last_proof(
 
     assert (old["status"], old["thresholds"][0]["value"]) == ("degraded", "unproved_seconds")
     assert (wrong["status"], wrong["values"]["differences"]) == ("unhealthy", 2)
+
+
+def test_beat_and_worker_that_do_not_work_are_unhealthy(operator: Operator) -> None:
+    never = operator.component("jobs")
+    sweep()
+    at_work = operator.component("jobs")
+    SweepRun.objects.update(at=timezone.now() - timedelta(minutes=4))
+    dead = operator.component("jobs")
+
+    assert [told["status"] for told in (never, at_work, dead)] == ["degraded", "healthy", "unhealthy"]
+    assert dead["values"]["silent_seconds"] > 239
+
+
+def test_jobs_that_nobody_takes_are_unhealthy_and_those_behind_others_are_not(operator: Operator) -> None:
+    sweep()
+    waits = Job.objects.create(action="evict", subject="cache", reason="x", asked_by="staff:ann")
+    Job.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+    unserved = operator.component("jobs")
+    now = timezone.now()
+    other = {"state": "running", "started_at": now, "heartbeat_at": now}
+    runs = Job.objects.create(action="evict", subject="cache", reason="x", asked_by="staff:ann", **other)
+    behind_another = operator.component("jobs")
+    Job.objects.filter(pk=runs.pk).update(state="done", ended_at=timezone.now())
+    its_turn = operator.component("jobs")
+
+    assert [told["status"] for told in (unserved, behind_another, its_turn)] == ["unhealthy", "healthy", "healthy"]
+    assert unserved["thresholds"][0]["value"] == "unserved_seconds"
+    assert (its_turn["values"]["waiting"], its_turn["values"]["running"]) == (1, 0)
+    assert Job.objects.get(pk=waits.pk).state == "queued"
 
 
 def test_a_monitor_that_stopped_looking_is_unhealthy(operator: Operator) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from bankes.celery import app
+from bankes.celery import LONG, app
 from ops.jobs import asking, sweeping
 from ops.jobs.models import Job
 from tests.ops.admin.dialog import confirm, page_text, preview
@@ -65,13 +65,18 @@ def test_a_worker_is_told_again_of_what_still_waits_and_of_nothing_else(action: 
     assert sweeping.sweep().sent == 1
 
 
+def _route(routes: dict[str, dict[str, str]]) -> None:
+    app.conf.task_routes = routes
+    app.amqp.flush_routes()
+    app.amqp.router = app.amqp.Router()
+
+
 @pytest.fixture
 def worker(db: None) -> Iterator[None]:
     """A Celery worker as it is deployed, with a queue of this test alone."""
     queue = f"test-{os.getpid()}"
-    before = app.conf.task_default_queue
-    app.conf.task_default_queue = queue
-    app.amqp.queues = None
+    before = app.conf.task_routes
+    _route(before | {asking.TASK: {"queue": queue}})
     process = subprocess.Popen(
         [sys.executable, "-m", "celery", "-q", "-A", "bankes", "worker", "-Q", queue, "--concurrency", "1"],
         stdout=subprocess.DEVNULL,
@@ -82,7 +87,18 @@ def worker(db: None) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(timeout=20)
-        app.conf.task_default_queue = before
+        _route(before)
+
+
+def test_work_that_may_take_hours_has_a_queue_of_its_own() -> None:
+    app.loader.import_default_modules()
+    assert set(LONG) <= set(app.tasks)
+    assert {queue_of(name) for name in LONG} == {"jobs"}
+    assert {queue_of(name) for name in ("ops.sweep", "accounts.expire_holds")} == {"celery"}
+
+
+def queue_of(task: str) -> str:
+    return str(app.amqp.router.route({}, task)["queue"].name)
 
 
 def test_a_celery_worker_carries_it_out(worker: None) -> None:
