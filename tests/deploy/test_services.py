@@ -63,6 +63,32 @@ def test_systemd_accepts_the_unit(path: Path, tmp_path: Path) -> None:
     assert (checked.returncode, complaints) == (0, [])
 
 
+def test_a_command_by_hand_runs_as_the_units_do() -> None:
+    script = (ROOT / "deploy/systemd/manage").read_text()
+    for path in UNITS:
+        service = unit(path)["Service"]
+        variables = dict(pair.split("=", 1) for pair in service["Environment"].split())
+        assert f"--uid={service['User']} --gid={service['Group']}" in script
+        assert f"--working-directory={service['WorkingDirectory']}" in script
+        assert f"--property=EnvironmentFile={service['EnvironmentFile']}" in script
+        assert f"--setenv=BOARD_DIR={variables['BOARD_DIR']}" in script
+        assert f"{service['ExecStart'].split()[0]} manage.py" in script
+
+
+@pytest.mark.skipif(shutil.which("systemd-run") is None, reason="systemd-run is in the package systemd")
+def test_systemd_knows_how_a_command_by_hand_is_run() -> None:
+    script = (ROOT / "deploy/systemd/manage").read_text()
+    known = subprocess.run(["systemd-run", "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
+    given = set(re.findall(r"\s(--[a-z-]+)", script.partition("exec systemd-run")[2]))
+    assert given
+    assert given <= set(re.findall(r"--[a-z-]+", known))
+
+
+def test_every_unit_is_in_the_guide_and_no_other() -> None:
+    guide = (ROOT / "deploy/systemd/README.md").read_text()
+    assert {path.stem for path in UNITS} == set(re.findall(r"^\| `(banking-es-[a-z-]+)`", guide, re.MULTILINE))
+
+
 def test_compose_starts_what_the_units_start() -> None:
     services = compose()["services"]
     started = {" ".join(map(str, service.get("command", []))) for service in services.values()}
