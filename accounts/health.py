@@ -15,6 +15,7 @@ MEASURES = (
         "ledger",
         value("unproved_seconds"),
     ),
+    Measure("ledger_proof_max_age_seconds", "LEDGER_PROOF_MAX_AGE_HOURS.", "ledger", value("max_age_seconds")),
     Measure(
         "ledger_differences",
         "Differences that the last proof found, or the last one that was held against seals.",
@@ -59,10 +60,12 @@ def check_ledger() -> Report:
             at, position, events, in_last, differences, seconds, age = cursor.fetchone()
     except Error:
         return Report("unhealthy", "PostgreSQL, which knows, does not answer")
+    max_age = get_settings().ledger_proof_max_age_hours * 3600
     values = {
         "differences": differences,
         "proof_age_seconds": round(age, 1) if at else None,
         "unproved_seconds": round(age, 1),
+        "max_age_seconds": max_age,
         "proved_at": at.isoformat(timespec="seconds") if at else None,
         "position": position,
         "events": events,
@@ -79,7 +82,7 @@ def check_ledger() -> Report:
         Limit(
             "unproved_seconds",
             "the last proof of the books is too old" if at else "the books have never been proved",
-            degraded=get_settings().ledger_proof_max_age_hours * 3600,
+            degraded=max_age,
         ),
     )
     return judge(values, limits, well="the books agree" if at else "new, and not proved yet")

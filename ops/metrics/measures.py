@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ops.breaker import State
+from ops.health.memory import ENOUGH_READS
 from ops.metrics.registry import Measure, Sample, value
 
 
@@ -24,8 +25,10 @@ def _breakers(values: Mapping[str, Any]) -> list[Sample]:
     return [((name,), state) for name, state in worst.items()]
 
 
-def _tiers(number: str) -> Any:
-    return lambda values: [((tier,), values[tier][number]) for tier in ("l1", "l2")]
+def _hit_rates(values: Mapping[str, Any]) -> list[Sample]:
+    """Of few reads a rate says nothing."""
+    tiers = ((tier, values[tier]) for tier in ("l1", "l2"))
+    return [((tier,), told["hit_rate"]) for tier, told in tiers if told["hits"] + told["misses"] >= ENOUGH_READS]
 
 
 def _transactions(values: Mapping[str, Any]) -> list[Sample]:
@@ -119,7 +122,13 @@ MEASURES = (
         _breakers,
         ("breaker",),
     ),
-    Measure("cache_hit_rate", "Hits of reads in the last 5 minutes, 0 to 1.", "cache", _tiers("hit_rate"), ("tier",)),
+    Measure(
+        "cache_hit_rate",
+        "Hits of reads in the last 5 minutes, 0 to 1; no sample while there were fewer than 100.",
+        "cache",
+        _hit_rates,
+        ("tier",),
+    ),
     Measure("cache_entries", "Documents in the memory of all processes.", "cache", value("l1.entries")),
     Measure("redis_latency_seconds", "One PING.", "redis", value("latency_seconds")),
     Measure("redis_memory_bytes", "Memory that Redis uses.", "redis", value("used_memory_bytes")),

@@ -14,6 +14,7 @@ from eventstore.projections.runner import catch_up
 from ops.board import facts
 from ops.management.commands.describe_operations import OF_LIBRARIES, described_metrics, operations_page
 from ops.metrics import machine
+from ops.metrics.measures import MEASURES
 from tests.bank import Bank
 from tests.ops.operators import ROOT, Operator
 from tests.pools import all_connections_taken
@@ -58,6 +59,13 @@ def scraped(operator: Operator, path: str = "/metrics") -> Samples:
 
 def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
+
+
+def test_a_rate_of_hits_is_told_once_there_were_reads_enough() -> None:
+    [measure] = [measure for measure in MEASURES if measure.name == "cache_hit_rate"]
+    quiet = {"hits": 9, "misses": 90, "hit_rate": 0.0909}
+    busy = {"hits": 9, "misses": 91, "hit_rate": 0.09}
+    assert list(measure.samples({"l1": quiet, "l2": busy})) == [(("l2",), 0.09)]
 
 
 def test_the_disks_that_the_bank_writes_to_are_measured_each_once(
