@@ -17,6 +17,7 @@ from accounts.admin.cells import CURRENCY, account_url, amount, status_badge, tr
 from accounts.admin.chain_page import VerifyChain, chain_context
 from accounts.admin.commands import urls as command_urls
 from accounts.admin.fold_page import fold_context
+from accounts.admin.statement_page import statement_context
 from accounts.admin.tabs import found_account
 from accounts.admin.time_travel import time_travel_context
 from accounts.domain.account import AGGREGATE_TYPE, Status
@@ -69,6 +70,7 @@ def as_uuid(text: str) -> UUID | None:
 
 Context = Callable[[HttpRequest, Account], dict[str, Any]]
 PAGES_BELOW: dict[str, tuple[str, tuple[str, Context, str]]] = {
+    "statement": ("statement", ("accounts/statement.html", statement_context, "accounts.view_transaction")),
     "as_of": ("as-of", ("accounts/as_of.html", time_travel_context, "accounts.view_account")),
     "fold": ("fold", ("accounts/fold.html", fold_context, "accounts.view_account")),
     "chain": ("chain", ("accounts/chain.html", chain_context, "eventstore.view_event")),

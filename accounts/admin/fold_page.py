@@ -8,11 +8,10 @@ from django.utils.html import format_html, format_html_join
 
 from accounts.admin.cells import amount, transaction_link
 from accounts.admin.fields import label_of, shown
-from accounts.admin.tabs import tabs
+from accounts.admin.tabs import tabs, version_asked
 from accounts.admin.timeline import in_words
 from accounts.explaining import Fold, Step, TooFar, base_of, fold
 from accounts.models import Account
-from ops.admin.keyset import position
 from ops.admin.lists import Column
 from ops.html import NOTHING, link, page_of, when
 
@@ -22,11 +21,11 @@ PAGE = 50
 def fold_context(request: HttpRequest, account: Account) -> dict[str, Any]:
     """`?version=` is what is to be explained (the account's own, unless given), `?after=` where the page begins,
     `?from=start` leaves snapshots aside."""
-    version = min(_number(request, "version") or account.version, account.version)
+    version = min(version_asked(request, "version") or account.version, account.version)
     from_start = request.GET.get("from") == "start"
     base = base_of(account.pk, version, from_start=from_start)
     start = base.version if base else 0
-    after = min(max(_number(request, "after"), start), version - 1)
+    after = min(max(version_asked(request, "after"), start), version - 1)
     context = {
         "title": f"{account.owner} · why this balance",
         "account": account,
@@ -120,11 +119,3 @@ def _pages(request: HttpRequest, version: int, start: int, after: int) -> dict[s
         "older_url": url(after + PAGE) if after + PAGE < version else None,
         "last_url": url(last),
     }
-
-
-def _number(request: HttpRequest, name: str) -> int:
-    """A version from the address; 0 where there is none, or nonsense."""
-    try:
-        return position(request.GET.get(name, ""))
-    except ValueError:
-        return 0

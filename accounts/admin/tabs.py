@@ -7,9 +7,11 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 
 from accounts.models import Account
+from ops.admin.keyset import position
 
 PAGES = (
     ("change", "Account", "accounts.view_account"),
+    ("statement", "Statement", "accounts.view_transaction"),
     ("as_of", "As of a moment", "accounts.view_account"),
     ("fold", "Why this balance", "accounts.view_account"),
     ("chain", "Proof", "eventstore.view_event"),
@@ -28,6 +30,14 @@ def tabs(request: HttpRequest, account_id: UUID, here: str) -> list[dict[str, An
         for name, label, permission in PAGES
         if request.user.has_perm(permission)
     ]
+
+
+def version_asked(request: HttpRequest, name: str) -> int:
+    """A version from the address; 0 where there is none, or nonsense."""
+    try:
+        return position(request.GET.get(name, ""))
+    except ValueError:
+        return 0
 
 
 def found_account(account_id: UUID) -> Account:

@@ -222,7 +222,7 @@ def pages() -> dict[str, str]:
     }
     for base, queries in narrowed.items():
         found |= {f"{base}?{query}": f"/admin/{base}/?{query}" for query in queries}
-    for page in ("change/", "as-of/?version=150", "fold/", "fold/?from=start", "chain/"):
+    for page in ("change/", "statement/", "as-of/?version=150", "fold/", "fold/?from=start", "chain/"):
         found[f"busy account {page}"] = f"{busy}/{page}"
     found["export of accounts, its preview"] = "/admin/accounts/account/export/"
     return found

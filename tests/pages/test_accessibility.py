@@ -54,7 +54,7 @@ def lists(scene: Scene) -> list[str]:
 def account(scene: Scene) -> list[str]:
     base = f"accounts/account/{scene.ann}"
     commands = ("deposit", "transfer", "change-overdraft-limit", "freeze", "close", "verify-chain")
-    pages = ("change", "as-of", "as-of/?version=3", "fold", "chain/?all=1", *commands)
+    pages = ("change", "statement", "as-of", "as-of/?version=3", "fold", "chain/?all=1", *commands)
     return [f"{base}/{page}" if "?" in page else f"{base}/{page}/" for page in pages]
 
 

@@ -37,7 +37,7 @@ def lists() -> dict[str, str]:
 
 
 def pages_of(account: UUID) -> dict[str, str]:
-    below = ("change/", "as-of/?version=2", "fold/", "chain/?after=0", "chain/?after=0&all=1")
+    below = ("change/", "statement/", "as-of/?version=2", "fold/", "chain/?after=0", "chain/?after=0&all=1")
     return {f"account {page.strip('/')}": f"/admin/accounts/account/{account}/{page}" for page in below}
 
 
