@@ -9,6 +9,8 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 
@@ -18,6 +20,7 @@ class StopRequest(threading.Event):
     def __init__(self, address: str | None, watchdog_seconds: float | None) -> None:
         super().__init__()
         self._address: Final = address
+        self._watchdog: Final = watchdog_seconds
         self._pause: Final = watchdog_seconds / 3 if watchdog_seconds else None
         self._told_at: float | None = None
         self._thread = threading.get_ident()
@@ -37,6 +40,20 @@ class StopRequest(threading.Event):
                 return True
             if left is not None and left <= (step or 0.0):
                 return False
+
+    @contextmanager
+    def seldom_heard(self, seconds: float) -> Iterator[None]:
+        """Says that it is ready, if that was not said, and has the watchdog wait for so many seconds between two
+        signs of life in the block."""
+        self._alive()
+        if self._watchdog is None:
+            yield
+            return
+        self.tell(f"WATCHDOG_USEC={seconds * 1e6:.0f}")
+        try:
+            yield
+        finally:
+            self.tell(f"WATCHDOG_USEC={self._watchdog * 1e6:.0f}")
 
     def request(self, *_: Any) -> None:
         """Asks for the end: the handler of signals.
@@ -69,6 +86,11 @@ class StopRequest(threading.Event):
                 channel.sendto(state.encode(), self._address.replace("@", "\0", 1))
             except OSError:
                 return  # systemd will miss it soon enough
+
+
+def seldom_heard(stop: threading.Event, seconds: float) -> AbstractContextManager[None]:
+    """For work that asks `stop` only now and then, as `StopRequest.seldom_heard`; a plain event tells nobody."""
+    return stop.seldom_heard(seconds) if isinstance(stop, StopRequest) else nullcontext()
 
 
 def stop_on_signals() -> StopRequest:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventstore import feed
-from eventstore.errors import BrokenHistory, EventStoreError
+from eventstore.errors import EventStoreError
 from eventstore.projections.base import Projection
 from ops.database.locks import advisory_key
 
@@ -36,18 +36,14 @@ def begin(cursor: Any, projection: Projection[Any], shards: int) -> bool:
     must be rebuilt before it goes on (never one that has side effects: that begins at the feed's end, and goes on).
 
     Raises:
-        BrokenHistory: the tables were filled by a newer version than this code has.
+        Paused: the tables were filled by a newer version than this code has.
     """
     cursor.execute(
         "INSERT INTO projections (name, code_version) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
         (projection.name, projection.version),
     )
     state = _state(cursor, projection)
-    if state.filled_by > projection.version:
-        raise BrokenHistory(
-            f"projection {projection.name} was filled by its version {state.filled_by}; this code has version "
-            f"{projection.version}: run the newer code"
-        )
+    state.require_no_newer(projection)
     if projection.has_side_effects:
         cursor.execute(
             "UPDATE projections SET code_version = %s WHERE name = %s AND code_version < %s",
@@ -125,16 +121,23 @@ class _State:
                 "its page"
             )
 
+    def require_no_newer(self, projection: Projection[Any]) -> None:
+        if self.filled_by > projection.version:
+            raise Paused(f"{self._versions(projection)}: run the newer code here")
+
     def require_fitting(self, projection: Projection[Any]) -> None:
-        if self.filled_by == projection.version:
-            return
-        told = (
+        self.require_no_newer(projection)
+        if self.filled_by < projection.version:
+            raise Outdated(
+                f"{self._versions(projection)}: make it anew (rebuild_projection {projection.name}), or run the "
+                "older code"
+            )
+
+    def _versions(self, projection: Projection[Any]) -> str:
+        return (
             f"projection {projection.name} was filled by version {self.filled_by} of its code; this process has "
             f"version {projection.version}"
         )
-        if self.filled_by > projection.version:
-            raise Paused(f"{told}: run the newer code here")
-        raise Outdated(f"{told}: make it anew (rebuild_projection {projection.name}), or run the older code")
 
 
 def _state(cursor: Any, projection: Projection[Any]) -> _State:

@@ -32,8 +32,9 @@ RANGE = 100_000
 """Positions that a projection's statement takes at once."""
 STATEMENT_LIMIT = 600
 """Seconds, of one statement that compares whole tables."""
-
-
+LONGEST_SILENCE = 6 * STATEMENT_LIMIT
+"""Seconds between two calls of a rebuild's progress: none is made during the comparison, of a few such statements,
+and while the swap waits."""
 SWAP_ATTEMPTS, SWAP_AGAIN_IN = 12, 5.0
 """How often the lock on the tables is asked for, and seconds in between: a rebuild of hours is not for throwing away
 over a reader of a minute."""

@@ -16,8 +16,9 @@ from eventstore.projections import checkpoints
 from eventstore.projections.applying import apply_events, whole_feed
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Outdated, Paused
-from eventstore.projections.rebuild import rebuild
+from eventstore.projections.rebuild import LONGEST_SILENCE, rebuild
 from ops.conf import get_settings
+from ops.service import seldom_heard
 
 log = structlog.get_logger(__name__)
 
@@ -30,10 +31,18 @@ LONGEST_TRUST = 2.0
 """Seconds for which an idle runner trusts its memory of the checkpoints: someone may have wound them back."""
 
 
+class _Stopped(Exception):
+    """Told to end in the midst of a rebuild, which is thrown away; the next start begins it anew."""
+
+
 class Runner:
     """Carries one projection along the feed, batch by batch."""
 
-    def __init__(self, projection: Projection[Any], *, batch_size: int | None = None) -> None:
+    def __init__(
+        self, projection: Projection[Any], *, batch_size: int | None = None, stop: threading.Event | None = None
+    ) -> None:
+        """Makes the projection's checkpoints; tables that older code has filled are made anew first, unless `stop`
+        is set meanwhile."""
         self.projection = projection
         self.batch_size = batch_size or get_settings().projection_batch_size
         self.shards = feed.require_shard_count()
@@ -42,14 +51,27 @@ class Runner:
         self._not_before = 0.0
         self._recorded = ""
         self._look_again = 0.0
-        with transaction.atomic(), connection.cursor() as cursor:
-            outdated = checkpoints.begin(cursor, projection, self.shards)
-        if outdated:
-            log.info("projection_outdated", projection=projection.name, version=projection.version)
-            try:
-                rebuild(projection, lambda done, total: None)
-            except (Paused, StoreBusy) as error:  # others go on; `step` tells of it
-                log.warning("projection_waits", projection=projection.name, reason=str(error))
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                outdated = checkpoints.begin(cursor, projection, self.shards)
+            if outdated:
+                self._make_anew(stop or threading.Event())
+        except (Paused, StoreBusy) as error:  # others go on; `step` tells of it
+            log.warning("projection_waits", projection=projection.name, reason=str(error))
+
+    def _make_anew(self, stop: threading.Event) -> None:
+        """Takes as long as it takes: the service tells first that it is ready, and goes on to tell that it lives."""
+
+        def told(done: int, total: int) -> None:
+            if stop.is_set():
+                raise _Stopped
+
+        log.info("projection_outdated", projection=self.projection.name, version=self.projection.version)
+        try:
+            with seldom_heard(stop, LONGEST_SILENCE):
+                rebuild(self.projection, told)
+        except _Stopped:
+            log.info("projection_rebuild_broken_off", projection=self.projection.name)
 
     def step(self) -> int:
         """Applies one batch; returns how many events it took from the feed: 0 when there is nothing to do now.
@@ -129,7 +151,7 @@ def catch_up(projections: Sequence[Projection[Any]]) -> int:
 def follow(projections: Sequence[Projection[Any]], stop: threading.Event) -> None:
     """Follows the feed until `stop` is set; a batch in hand is finished first."""
     pause = get_settings().projection_poll_ms / 1000
-    runners = [Runner(projection) for projection in projections]
+    runners = [Runner(projection, stop=stop) for projection in projections]
     log.info("projections_follow", projections=[projection.name for projection in projections])
     while not stop.is_set():
         taken = sum(runner.try_step() for runner in runners if not stop.is_set())

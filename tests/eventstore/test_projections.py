@@ -1,5 +1,7 @@
 """Read models follow the feed exactly once, whatever is stopped, repeated or broken in between."""
 
+import threading
+
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,7 +12,7 @@ from accounts.projections.journal import Journal
 from accounts.projections.rows import TransactionRow, transaction_rows
 from accounts.projections.transactions import Transactions
 from eventstore import feed, projections, store
-from eventstore.errors import BrokenHistory, UnknownEventType
+from eventstore.errors import UnknownEventType
 from eventstore.events import Context, NewEvent, StoredEvent, new_id
 from eventstore.feed import Page
 from eventstore.models import DeadLetter, Event, ProjectionState
@@ -150,8 +152,37 @@ def test_a_projection_of_a_newer_version_is_rebuilt_before_it_goes_on(bank: Bank
     assert Transaction.objects.count() == 23
     state = ProjectionState.objects.get(name="transactions")
     assert (state.code_version, state.active_generation) == (2, 2)
-    with pytest.raises(BrokenHistory, match="run the newer code"):
-        Runner(Transactions())
+
+
+def test_code_that_is_older_than_the_tables_waits_from_its_start_and_says_for_what(bank: Bank) -> None:
+    ann = bank.open("1.00")
+    catch_up([Newer()])
+    bank.deposit(ann, "2.00")
+
+    older = Runner(Transactions())
+
+    assert older.try_step() == 0
+    with pytest.raises(Paused, match="this process has version 1: run the newer code here"):
+        older.step()
+    with pytest.raises(CommandError, match="this process has version 1: run the newer code here"):
+        call_command("run_projections", "--once", "--only", "transactions")
+    assert (descriptions(), transactions_state().code_version) == (["by newer code"], 2)
+
+
+def test_a_service_that_is_told_to_end_throws_its_rebuild_away_and_begins_it_anew_later(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    bank.open("1.00")
+    catch_up([Transactions()])
+    stop = threading.Event()
+    stop.set()
+
+    Runner(Newer(), stop=stop)
+
+    assert (descriptions(), transactions_state().code_version) == ([""], 1)
+    assert sweeper.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shadow'").fetchone() == (0,)
+    Runner(Newer())
+    assert (descriptions(), transactions_state().code_version) == (["by newer code"], 2)
 
 
 class Newer(Transactions):

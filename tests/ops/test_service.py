@@ -9,9 +9,15 @@ import threading
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from ops.service import StopRequest
+from accounts.projections.transactions import Transactions
+from eventstore.models import ProjectionState
+from eventstore.projections.runner import catch_up
+from ops.database.locks import advisory_key
+from ops.service import StopRequest, seldom_heard
+from tests.bank import Bank
 
 
 @pytest.fixture
@@ -88,6 +94,42 @@ def test_the_projector_is_ready_alive_and_ends_cleanly(db: None, systemd: socket
             process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
+
+
+def test_what_rarely_asks_is_ready_first_and_has_the_watchdog_wait_longer(systemd: socket.socket) -> None:
+    stop = StopRequest(systemd.getsockname(), watchdog_seconds=30)
+    with seldom_heard(stop, 600):
+        assert heard(systemd) == ["READY=1", "WATCHDOG_USEC=600000000"]
+    assert heard(systemd) == ["WATCHDOG_USEC=30000000"]
+    with seldom_heard(threading.Event(), 600):
+        pass
+
+
+def test_the_projector_is_ready_before_it_makes_anew_what_older_code_has_filled(
+    bank: Bank, sweeper: psycopg.Connection, systemd: socket.socket
+) -> None:
+    bank.open("1.00")
+    catch_up([Transactions()])
+    sweeper.execute("UPDATE projections SET code_version = 0 WHERE name = 'transactions'")
+    environment = {**os.environ, "NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "60000000"}
+    command = [sys.executable, "manage.py", "run_projections", "--only", "transactions"]
+    systemd.settimeout(30)
+    with (
+        psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as other,
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        try:
+            other.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("projection:transactions"),))
+            assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG_USEC=3600000000"]
+            assert ProjectionState.objects.get(name="transactions").code_version == 0
+            other.rollback()
+            assert systemd.recv(100) == b"WATCHDOG_USEC=60000000"
+            assert ProjectionState.objects.get(name="transactions").code_version == Transactions.version
+            process.terminate()
+            _, errors = process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
 
 
 def test_the_web_server_is_alive_while_it_answers(db: None, systemd: socket.socket, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         else:
             try:
                 for projection in chosen:
-                    Runner(projection)  # makes its checkpoints; a read model of older code is made anew first
+                    Runner(projection, stop=stop)  # makes its checkpoints, and anew what older code has filled
             except EventStoreError as error:
                 raise CommandError(str(error)) from error
         if options["workers"] > 1:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from eventstore import projections
+from eventstore.errors import EventStoreError
 from eventstore.projections.runner import catch_up, follow
 from ops.process import collect_rarely
 from ops.service import stop_on_signals
@@ -25,9 +26,12 @@ class Command(BaseCommand):
             if unknown := set(options["only"]) - set(known):
                 raise CommandError(f"no projection {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
             chosen = [known[name] for name in options["only"]]
-        if options["once"]:
-            taken = catch_up(chosen)
-            self.stdout.write(f"{len(chosen)} projections caught up, {taken} events applied.")
-            return
-        collect_rarely()
-        follow(chosen, stop_on_signals())
+        try:
+            if options["once"]:
+                taken = catch_up(chosen)
+                self.stdout.write(f"{len(chosen)} projections caught up, {taken} events applied.")
+                return
+            collect_rarely()
+            follow(chosen, stop_on_signals())
+        except EventStoreError as error:
+            raise CommandError(f"{error}. What was applied before stays.") from error
