@@ -22,9 +22,9 @@ def _verify(order: Order, progress: Progress) -> Sequence[str]:
         raise JobFailed(
             f"The books do NOT agree: {result.differences} differences. Read models are mended by a rebuild of the "
             "projection; events never are.",
-            [summary, *result.first_differences],
+            [summary, *result.first_differences, *result.left_out],
         )
-    return [f"The books agree: {summary}"]
+    return [f"The books agree: {summary}", *result.left_out]
 
 
 VERIFY = JobAction(

@@ -30,7 +30,7 @@ def verify_ledger() -> None:
     if result.differences:
         log.error("books_do_not_agree", differences=result.differences, first=result.first_differences)
     else:
-        log.info("books_agree", events=result.events, seconds=result.seconds)
+        log.info("books_agree", events=result.events, seconds=result.seconds, left_out=result.left_out)
 
 
 @shared_task(name="accounts.expire_holds", soft_time_limit=600, time_limit=660)

@@ -35,7 +35,8 @@ class Discard(SensitiveAction):
         ).count()
         return [
             f"The read model {letter.projection} leaves out {letter.event_type}, version {letter.version} of stream "
-            f"{letter.aggregate_id}, for good. The books keep it.",
+            f"{letter.aggregate_id}, until it is made anew or wound back to before that: then it is tried again. The "
+            "books keep it.",
             f"Its error: {letter.error or 'none'}",
             f"{behind} events that wait behind it are applied.",
         ]

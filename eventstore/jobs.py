@@ -148,7 +148,8 @@ def _rebuild(order: Order, progress: Progress, *, dry_run: bool) -> Sequence[str
 
 def told(name: str, report: Report) -> list[str]:
     wrong = "were wrong before: they are mended" if report.swapped else "are wrong now: nothing was changed"
-    return [f"{name}: {report.events} events applied, {report.rows} rows made, {report.repaired} of them {wrong}."]
+    made = f"{name}: {report.events} events applied, {report.rows} rows made, {report.repaired} of them {wrong}."
+    return [made, *([f"Before this, {report.left_out}"] if report.left_out else [])]
 
 
 def _undo(order: Order, progress: Progress) -> Sequence[str]:

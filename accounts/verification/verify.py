@@ -6,7 +6,7 @@ not be replaced meanwhile: a name leads to the table of now, in which an older s
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -17,7 +17,8 @@ from accounts.verification.findings import Findings
 from accounts.verification.streams import StreamPass
 from eventstore import feed, seals
 from eventstore.events import StoredEvent
-from eventstore.projections import checkpoints
+from eventstore.projections import checkpoints, dead_letters
+from eventstore.projections.dead_letters import left_out_in_words
 from eventstore.projections.rebuild import tables_stay
 
 Progress = Callable[[int, int], None]
@@ -27,7 +28,8 @@ READ_MODELS = ("daily_balances", "transactions", "journal")
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was verified and what was found: `differences` in all, the first of them in words."""
+    """What was verified and what was found: `differences` in all, the first of them in words. What read models leave
+    out as dead letters is no difference: `left_out` tells of it in words."""
 
     events: int
     streams: int
@@ -35,6 +37,7 @@ class Verification:
     seconds: float
     differences: int
     first_differences: list[str]
+    left_out: list[str]
 
 
 def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[seals.Seal] = ()) -> Verification:
@@ -54,9 +57,10 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
             cursor.execute("SELECT count(*), coalesce(max(position), 0) FROM events")
             count, position = cursor.fetchone()
         total = (3 if sealed else 2) * count
-        streams = StreamPass(findings, _applied("daily_balances", shards))
+        left_out = {name: _left_out(name) for name in READ_MODELS}
+        streams = StreamPass(findings, _applied("daily_balances", shards, left_out))
         streams.run(lambda done: progress(done, total))
-        rows = FeedPass(findings, _applied("transactions", shards), _applied("journal", shards))
+        rows = FeedPass(findings, _applied("transactions", shards, left_out), _applied("journal", shards, left_out))
         rows.run(lambda done: progress(count + done, total))
         for sentence in seals.differences(sealed, lambda done: progress(2 * count + done, total)):
             findings.add(sentence)
@@ -68,6 +72,7 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
         seconds=round(time.monotonic() - started, 3),
         differences=findings.count,
         first_differences=findings.first,
+        left_out=[told for name, by in left_out.items() if (told := left_out_in_words(name, by.values()))],
     )
     LedgerProof.objects.create(
         position=result.position,
@@ -81,8 +86,18 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
     return result
 
 
-def _applied(name: str, shards: int) -> Callable[[StoredEvent], bool]:
-    """Whether a projection's checkpoints, as they are now, lie at or past an event."""
+def _left_out(name: str) -> dict[int, str]:
+    with connection.cursor() as cursor:
+        return dead_letters.left_out(cursor, checkpoints.active(cursor, name))
+
+
+def _applied(name: str, shards: int, left_out: Mapping[str, Container[int]]) -> Callable[[StoredEvent], bool]:
+    """Whether a projection's tables hold an event: its checkpoints, as they are now, lie at or past it, and it is not
+    left out as a dead letter."""
     with connection.cursor() as cursor:
         positions = checkpoints.read(cursor, checkpoints.active(cursor, name))
-    return lambda stored: stored.position <= positions.get(feed.shard_of(stored.aggregate_id, shards), 0)
+    without = left_out[name]
+    return lambda stored: (
+        stored.position <= positions.get(feed.shard_of(stored.aggregate_id, shards), 0)
+        and stored.position not in without
+    )

@@ -207,7 +207,10 @@ class DiscardLetter(Procedure):
     action = Discard.name
     permission = Discard.permission
     button = "Discard the event"
-    about = "The read model leaves the event out for good, and what waits behind it is applied. The books keep it."
+    about = (
+        "The read model leaves the event out, until it is made anew (which tries it again), and what waits behind it "
+        "is applied. The books keep it."
+    )
     command = "manage.py dead_letters discard"
 
     def __init__(self, letter_id: int) -> None:

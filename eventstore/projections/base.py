@@ -16,12 +16,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rebuild did, or would do: `events` applied, `rows` made, and how many of them were wrong before."""
+    """What a rebuild did, or would do: `events` applied, `rows` made, and how many of them were wrong before.
+    `left_out`: in words, what the tables before lacked as dead letters, which is among the wrong rows."""
 
     events: int
     rows: int
     repaired: int
     swapped: bool = True
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ event (its event is taken from the feed instead), which waits until somebody has
 """
 
 import traceback
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,28 @@ class Redrive:
     applied: int
     left: int
     error: str
+
+
+def left_out(cursor: Any, generation: Generation, aggregate_id: UUID | None = None) -> dict[int, str]:
+    """Events that the tables of a generation lack although its checkpoints lie past them: the states of their letters
+    by position."""
+    cursor.execute(
+        "SELECT position, state FROM dead_letters WHERE projection = %s AND generation = %s"
+        " AND (%s::uuid IS NULL OR aggregate_id = %s) AND state IN ('failed', 'parked', 'discarded')",
+        (generation.projection, generation.number, aggregate_id, aggregate_id),
+    )
+    return dict(cursor.fetchall())
+
+
+def left_out_in_words(name: str, states: Collection[str]) -> str:
+    """What a read model leaves out, and how to cure it; "" where it lacks nothing."""
+    if not states:
+        return ""
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items()))
+    return (
+        f"{name} leaves out {len(states)} events as dead letters ({counts}): dead_letters retry applies those that "
+        f"wait; rebuild_projection {name} tries all of them again, also those that were discarded."
+    )
 
 
 # -- on the way in, inside the transaction that applies a batch
@@ -225,8 +248,8 @@ def _note_failure(cursor: Any, letter_id: int, error: Exception) -> str:
 
 
 def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
-    """Leaves the event out for good, and applies what was parked behind it. It takes two persons: one who asked for
-    it and another one who approved (see `eventstore.approvals`).
+    """Leaves the event out, until the read model is made anew or wound back to before it, and applies what was parked
+    behind it. It takes two persons: one who asked for it and another one who approved (see `eventstore.approvals`).
 
     Raises:
         NotResolvable: no reason, the same person twice, or the letter is not a failed event.

@@ -16,7 +16,7 @@ from psycopg.errors import LockNotAvailable
 from eventstore import feed
 from eventstore.errors import EventStoreError, SideEffects, StoreBusy
 from eventstore.feed import Page
-from eventstore.projections import checkpoints
+from eventstore.projections import checkpoints, dead_letters
 from eventstore.projections.applying import apply_fresh, apply_range
 from eventstore.projections.base import Inline, Progress, Projection, Report
 from eventstore.projections.checkpoints import Generation, Outdated
@@ -210,13 +210,15 @@ def _finish(
         while feed.mark() > _reached(following):
             events += _fill(projection, following, shards, "shadow", progress)
         _bring_along(projection, current, shards)
+        left_out = dead_letters.left_out(cursor, current).values()
         rows, repaired = _compare(cursor, projection)
         if not dry_run:
             _swap_in(cursor, projection)
             _activate(cursor, projection, following, replaced=current)
     if dry_run:
         _throw_away(projection)
-    return Report(events=events, rows=rows, repaired=repaired, swapped=not dry_run)
+    told = dead_letters.left_out_in_words(projection.name, left_out)
+    return Report(events=events, rows=rows, repaired=repaired, swapped=not dry_run, left_out=told)
 
 
 def _swap_in(cursor: Any, projection: Projection[Any]) -> None:

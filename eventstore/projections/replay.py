@@ -12,9 +12,8 @@ from django.db import connection, transaction
 from eventstore import feed
 from eventstore.errors import EventStoreError, StreamNotFound
 from eventstore.models import Stream
-from eventstore.projections import checkpoints
+from eventstore.projections import checkpoints, dead_letters
 from eventstore.projections.base import Inline, Progress, Projection, Slice, all_read_models
-from eventstore.projections.checkpoints import Generation
 from eventstore.store import read_stream
 
 
@@ -61,7 +60,7 @@ def _replay_into(projection: Projection[Any], aggregate_id: UUID, part: Slice, d
         checkpoints.share(cursor, projection.name)
         generation = checkpoints.fitting(cursor, projection)
         reached = checkpoints.lock(cursor, generation, {shard})[shard]
-        waiting = _dead_positions(cursor, generation, aggregate_id)
+        waiting = dead_letters.left_out(cursor, generation, aggregate_id)
         events = [
             stored
             for stored in read_stream(aggregate_id, after_version=part.from_version - 1)
@@ -75,15 +74,6 @@ def _replay_into(projection: Projection[Any], aggregate_id: UUID, part: Slice, d
     return Replayed(projection.name, len(events), max(len(before - after), len(after - before)))
 
 
-def _dead_positions(cursor: Any, generation: Generation, aggregate_id: UUID) -> set[int]:
-    cursor.execute(
-        "SELECT position FROM dead_letters WHERE projection = %s AND generation = %s AND aggregate_id = %s"
-        " AND state IN ('failed', 'parked', 'discarded')",
-        (generation.projection, generation.number, aggregate_id),
-    )
-    return {position for (position,) in cursor.fetchall()}
-
-
 def _rows(cursor: Any, projection: Projection[Any], part: Slice) -> set[str]:
     """The slice's rows as text, without what the database chose."""
     cursor.execute(
@@ -95,6 +85,7 @@ def _rows(cursor: Any, projection: Projection[Any], part: Slice) -> set[str]:
 
 def seek(projection: Projection[Any], position: int, *, dry_run: bool) -> int:
     """Winds a read model back to a position: rows beyond it are removed, and made again by its runner.
+    What was left out as a dead letter beyond it is tried again, also what was discarded.
 
     Returns how many rows are removed.
 
@@ -127,7 +118,8 @@ def seek(projection: Projection[Any], position: int, *, dry_run: bool) -> int:
         )
         cursor.execute(
             "UPDATE dead_letters SET state = 'superseded', resolved_at = now(), resolved_by = 'seek'"
-            " WHERE projection = %s AND generation = %s AND position > %s AND state IN ('failed', 'parked')",
+            " WHERE projection = %s AND generation = %s AND position > %s"
+            " AND state IN ('failed', 'parked', 'discarded')",
             (generation.projection, generation.number, position),
         )
         transaction.set_rollback(dry_run)

@@ -215,6 +215,73 @@ def test_undoing_a_rebuild_has_the_letters_wait_again(bank: Bank, fragile: dict[
     call_command("verify_ledger")
 
 
+@pytest.mark.usefixtures("fragile")
+def test_the_books_agree_without_what_is_left_out_and_the_proof_tells_of_it(
+    bank: Bank, sweeper: psycopg.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up(projections.registered())
+    call_command("verify_ledger")
+    assert "transactions leaves out 4 events as dead letters (1 failed, 3 parked)" in capsys.readouterr().out
+    letter = DeadLetter.objects.get(state="failed")
+    dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data")
+
+    call_command("verify_ledger")
+    told = capsys.readouterr().out
+    assert "transactions leaves out 1 events as dead letters (1 discarded)" in told
+    assert "rebuild_projection transactions tries all of them again" in told
+    sweeper.execute("UPDATE transactions SET amount = 201 WHERE amount = 200")
+    with pytest.raises(CommandError, match=r"1 differences .*\n.*has amount 201, its event makes 200"):
+        call_command("verify_ledger")
+    assert amounts(sick) == [100, 201, 10, 10, 10]
+
+
+def test_a_rebuild_tells_that_it_tries_again_what_was_left_out(
+    bank: Bank, fragile: dict[str, bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data")
+    fragile["mended"] = True
+
+    call_command("rebuild_projection", "transactions", "--dry-run")
+    assert "1 of them are wrong now" in (told := capsys.readouterr().out)
+    assert "Before this, transactions leaves out 1 events as dead letters (1 discarded)" in told
+    assert amounts(sick) == [100, 200, 10, 10, 10]
+    call_command("rebuild_projection", "transactions")
+
+    assert "leaves out 1 events" in capsys.readouterr().out
+    assert amounts(sick) == [100, 200, 666, 10, 10, 10]
+    catch_up(projections.registered())
+    call_command("verify_ledger")
+    assert "leaves out" not in capsys.readouterr().out
+    call_command("rebuild_projection", "transactions", "--undo")
+    call_command("verify_ledger")
+    assert "transactions leaves out 1 events" in capsys.readouterr().out
+    assert amounts(sick) == [100, 200, 10, 10, 10]
+
+
+def test_a_read_model_that_is_wound_back_tries_again_what_was_discarded_beyond(
+    bank: Bank, fragile: dict[str, bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up(projections.registered())
+    letter = DeadLetter.objects.get(state="failed")
+    dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data")
+    fragile["mended"] = True
+
+    call_command("seek_projection", "transactions", "--position", "0")
+    assert "also what was discarded" in capsys.readouterr().out
+    catch_up(projections.registered())
+
+    assert amounts(sick) == [100, 200, 666, 10, 10, 10]
+    call_command("verify_ledger")
+    assert "leaves out" not in capsys.readouterr().out
+    letter.refresh_from_db()
+    assert (letter.state, letter.reason, letter.discard_requested_by) == ("superseded", "test data", "staff:alice")
+
+
 def test_letters_of_tables_that_were_undone_stay_on_record_and_never_count_for_others(
     bank: Bank, fragile: dict[str, bool]
 ) -> None:

@@ -33,6 +33,8 @@ class Command(WorkingCommand):
         if sealed:
             held = f"{len(sealed)} seal{'s' if len(sealed) > 1 else ''}"
             summary = f"{held}, the last of {sealed[-1].sealed_at:%Y-%m-%d %H:%M} UTC; {summary}"
+        for sentence in result.left_out:
+            self.stdout.write(f"Known, and no difference: {sentence}")
         if result.differences:
             lines = "\n".join(f"  - {sentence}" for sentence in result.first_differences)
             raise CommandError(

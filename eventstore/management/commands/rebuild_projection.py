@@ -38,6 +38,8 @@ class Command(WorkingCommand):
         wrong = f"{report.repaired} of them {'were wrong before' if report.swapped else 'are wrong now'}"
         outcome = "" if report.swapped else " Nothing was changed: this was a dry run."
         self.stdout.write(f"{read_model.name}: {report.events} events applied, {report.rows} rows, {wrong}.{outcome}")
+        if report.left_out:
+            self.stdout.write(f"Before this, {report.left_out}")
 
     def _undo(self, read_model: Any) -> None:
         if not isinstance(read_model, Projection):

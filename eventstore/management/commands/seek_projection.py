@@ -33,4 +33,7 @@ class Command(WorkingCommand):
         if options["dry_run"]:
             self.stdout.write(f"{removed} rows would be removed and made again. Nothing was changed: a dry run.")
         else:
-            self.stdout.write(f"{removed} rows removed; the projector makes them again from {options['position']}.")
+            self.stdout.write(
+                f"{removed} rows removed; the projector makes them again from {options['position']}, and tries again "
+                "what was left out there as dead letters, also what was discarded."
+            )
