@@ -116,7 +116,7 @@ def _retry(order: Order, progress: Progress) -> Sequence[str]:
         progress.advance(number, len(streams))
         try:
             done = dead_letters.retry(letter_id, by=order.actor)
-        except dead_letters.NotResolvable as error:
+        except EventStoreError as error:
             lines.append(f"{name}, stream {aggregate_id}: {error}")
             continue
         applied, left = applied + done.applied, left + done.left

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import connection
 
 from eventstore.projections.base import Inline, Progress, all_read_models
+from eventstore.projections.checkpoints import waits_in_words
 from eventstore.store import load
 
 
@@ -22,23 +23,23 @@ class Recovery:
 
 def recover(aggregate_id: UUID, *, dry_run: bool, progress: Progress) -> Recovery:
     """Loads the stream by snapshot and by its whole history. Where the two differ the snapshots are wrong, whatever
-    their checksums say, and are removed; then the inline read models are mended from the events.
+    their checksums say: the inline read models are mended from the events, and then such snapshots are removed.
 
     Raises:
-        StreamNotFound, BrokenHistory, UnknownEventType: nothing was changed.
+        StreamNotFound, BrokenHistory, UnknownEventType, LockTimeout: nothing was changed.
     """
     quick = load(aggregate_id)
     progress(1, 3)
     proved = load(aggregate_id, upto_version=quick.version, use_snapshots=False)
     progress(2, 3)
+    repaired = 0
+    for read_model in all_read_models():
+        if isinstance(read_model, Inline):
+            with waits_in_words(read_model.name):
+                repaired += read_model.replay(aggregate_id, dry_run=dry_run)
     bad = 0
     if quick.state != proved.state:
         bad = _count_snapshots(aggregate_id) if dry_run else _remove_snapshots(aggregate_id)
-    repaired = sum(
-        read_model.replay(aggregate_id, dry_run=dry_run)
-        for read_model in all_read_models()
-        if isinstance(read_model, Inline)
-    )
     progress(3, 3)
     return Recovery(
         version=proved.version,

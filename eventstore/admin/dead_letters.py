@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 
 from eventstore.admin.repairs import ReplayStreams
 from eventstore.approvals import Discard, redrive_in_words
+from eventstore.errors import EventStoreError
 from eventstore.models import DeadLetter, Event
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable, Redrive
@@ -241,7 +242,7 @@ def _told(resolve: Any) -> str:
     """
     try:
         redrive: Redrive = resolve()
-    except NotResolvable as error:
+    except EventStoreError as error:
         raise NotDone(f"Nothing was done: {error}.") from error
     return redrive_in_words(redrive)
 

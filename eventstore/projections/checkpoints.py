@@ -4,12 +4,17 @@ Whoever applies events holds the projection's advisory lock in share and the row
 whoever replaces its tables holds the advisory lock alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+
 from eventstore import feed
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, LockTimeout
 from eventstore.projections.base import Projection
 from ops.database.locks import advisory_key
 
@@ -21,6 +26,29 @@ class Paused(EventStoreError):
 
 class Outdated(EventStoreError):
     """Older code has filled the projection's tables, which nothing of this code's fits. Nothing was applied."""
+
+
+NOT_IN_TIME = (LockNotAvailable, QueryCanceled, DeadlockDetected)
+"""What PostgreSQL raises where a lock was not to be had, or a statement not done, in time."""
+
+
+@contextmanager
+def waits_in_words(name: str) -> Iterator[None]:
+    """For work of a person with a read model, which waits for others that work with it.
+
+    Raises:
+        LockTimeout: in place of `NOT_IN_TIME`. The transaction of the block did nothing.
+    """
+    try:
+        yield
+    except (OperationalError, psycopg.Error) as error:
+        cause = error if isinstance(error, psycopg.Error) else error.__cause__
+        if not isinstance(cause, NOT_IN_TIME):
+            raise
+        raise LockTimeout(
+            f"read model {name} is in use, and a lock was not to be had, or a statement not done, in time: the page "
+            "Operations shows who is at work; try again after that"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

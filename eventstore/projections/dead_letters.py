@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from eventstore import feed
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, LockTimeout
 from eventstore.events import COLUMNS, StoredEvent
 from eventstore.projections import checkpoints
 from eventstore.projections.base import Projection
@@ -177,6 +177,7 @@ def retry(letter_id: int, *, by: str) -> Redrive:
 
     Raises:
         NotResolvable: the letter blocks nothing, or its projection is not known to this code.
+        LockTimeout: others work with the projection. Nothing was applied.
     """
     return _redrive(*_blocking(letter_id), by)
 
@@ -186,7 +187,12 @@ def _redrive(name: str, generation: int, aggregate_id: UUID, by: str) -> Redrive
     shards = feed.require_shard_count()
     applied, error = 0, ""
     while applied < MAX_REDRIVE:
-        outcome = _apply_first(projection, generation, aggregate_id, shards, by)
+        try:
+            outcome = _apply_first(projection, generation, aggregate_id, shards, by)
+        except LockTimeout as busy:
+            if not applied:
+                raise
+            outcome = str(busy)
         if outcome is None:
             break
         if outcome:
@@ -200,7 +206,7 @@ def _apply_first(
     projection: Projection[Any], generation: int, aggregate_id: UUID, shards: int, by: str
 ) -> str | None:
     """Applies the first event that waits: "" when it was, its error when it was not, None when none waits."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with checkpoints.waits_in_words(projection.name), transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, projection.name, generation, aggregate_id, shards)
         try:
             checkpoints.fitting(cursor, projection)
@@ -219,6 +225,8 @@ def _apply_first(
         try:
             with transaction.atomic():
                 projection.apply([event], cursor)
+        except (OperationalError, InterfaceError):
+            raise  # not the event's fault
         except Exception as error:
             return _note_failure(cursor, letter_id, error)
         cursor.execute(
@@ -253,6 +261,7 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
 
     Raises:
         NotResolvable: no reason, the same person twice, or the letter is not a failed event.
+        LockTimeout: others work with the projection.
     """
     if not reason.strip():
         raise NotResolvable("a discard needs a reason")
@@ -260,7 +269,7 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
         raise NotResolvable(f"{by} asked for this discard: a second person has to approve it")
     name, generation, aggregate_id = _blocking(letter_id)
     shards = feed.require_shard_count()
-    with transaction.atomic(), connection.cursor() as cursor:
+    with checkpoints.waits_in_words(name), transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, name, generation, aggregate_id, shards)
         cursor.execute(
             "UPDATE dead_letters SET state = 'discarded', resolved_at = clock_timestamp(), resolved_by = %s,"

@@ -4,13 +4,13 @@ The old tables stay in the schema `previous`, with their checkpoints, so that th
 then catches up from where they were left. Idea: Marten's blue/green rebuilds.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import stamina
 import structlog
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from eventstore import feed
@@ -36,7 +36,7 @@ LONGEST_SILENCE = 6 * STATEMENT_LIMIT
 """Seconds between two calls of a rebuild's progress: none is made during the comparison, of a few such statements,
 and while the swap waits."""
 SWAP_ATTEMPTS, SWAP_AGAIN_IN = 12, 5.0
-"""How often the lock on the tables is asked for, and seconds in between: a rebuild of hours is not for throwing away
+"""How often the locks of the swap are asked for, and seconds in between: a rebuild of hours is not for throwing away
 over a reader of a minute."""
 
 
@@ -59,12 +59,13 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
         UnknownEventType, ProjectionBroken: the new generation cannot be filled; the active one was not touched.
     """
     if isinstance(read_model, Inline):
-        return read_model.rebuild(progress, dry_run=dry_run)
+        with checkpoints.waits_in_words(read_model.name):
+            return read_model.rebuild(progress, dry_run=dry_run)
     projection = read_model
     if projection.has_side_effects:
         raise SideEffects(f"{projection.name} cannot be rebuilt: all that was ever sent would be sent again")
     shards = feed.require_shard_count()
-    with _alone(projection):
+    with checkpoints.waits_in_words(projection.name), _alone(projection):
         following = _prepare(projection, shards)
         try:
             events = 0
@@ -73,7 +74,7 @@ def rebuild(read_model: Projection[Any] | Inline, progress: Progress, *, dry_run
             return _finish(projection, following, shards, events, progress, dry_run)
         except BaseException:
             if not connection.in_atomic_block:
-                _throw_away(projection)
+                _try_to_throw_away(projection)
             raise
 
 
@@ -85,7 +86,12 @@ def undo(projection: Projection[Any]) -> None:
         NothingToUndo: no rebuild has been made, or it was undone before.
         StoreBusy: as `rebuild`.
     """
-    with _alone(projection), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        checkpoints.waits_in_words(projection.name),
+        _alone(projection),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         checkpoints.claim(cursor, projection.name)
         current = checkpoints.active(cursor, projection.name)
         cursor.execute(
@@ -151,6 +157,14 @@ def _throw_away(projection: Projection[Any]) -> None:
         _forget_unused(cursor, checkpoints.active(cursor, projection.name))
 
 
+def _try_to_throw_away(projection: Projection[Any]) -> None:
+    """After a failure, which is what the caller is to hear of."""
+    try:
+        _throw_away(projection)
+    except DatabaseError as error:
+        log.warning("shadow_is_left_to_the_next_rebuild", projection=projection.name, error=repr(error))
+
+
 def _forget_unused(cursor: Any, active: Generation) -> None:
     """Checkpoints and letters of a generation that was not swapped in. (One that was undone has no checkpoints, and
     its letters stay on record.)"""
@@ -205,7 +219,7 @@ def _finish(
     """Brings both generations to the end of the feed, compares them, and swaps: nobody else applies meanwhile."""
     with each_statement(STATEMENT_LIMIT), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}s'")
-        checkpoints.claim(cursor, projection.name)
+        _patiently(lambda: checkpoints.claim(cursor, projection.name))
         current = checkpoints.unpaused(cursor, projection)
         while feed.mark() > _reached(following):
             events += _fill(projection, following, shards, "shadow", progress)
@@ -228,20 +242,32 @@ def _swap_in(cursor: Any, projection: Projection[Any]) -> None:
     Raises:
         StoreBusy: they were read all the while.
     """
+
+    def swap() -> None:
+        for table in projection.tables:
+            cursor.execute("SELECT swap_table(%s, 'shadow', 'previous')", (table,))
+
     try:
-        for attempt in stamina.retry_context(
-            on=_is_read, attempts=SWAP_ATTEMPTS, timeout=None, wait_initial=SWAP_AGAIN_IN, wait_max=SWAP_AGAIN_IN
-        ):
-            with attempt, transaction.atomic():
-                for table in projection.tables:
-                    cursor.execute("SELECT swap_table(%s, 'shadow', 'previous')", (table,))
+        _patiently(swap)
     except OperationalError as error:
-        if _is_read(error):
-            raise StoreBusy(f"the tables of projection {projection.name} were being read all the while") from error
+        if _is_locked(error):
+            raise StoreBusy(
+                f"the tables of projection {projection.name} were being read all the while: the page Operations "
+                "shows who is at work; begin anew after that"
+            ) from error
         raise
 
 
-def _is_read(error: Exception) -> bool:
+def _patiently(work: Callable[[], None]) -> None:
+    """Again and again, in turns of LOCK_TIMEOUT_MS, where somebody has a lock that it needs."""
+    for attempt in stamina.retry_context(
+        on=_is_locked, attempts=SWAP_ATTEMPTS, timeout=None, wait_initial=SWAP_AGAIN_IN, wait_max=SWAP_AGAIN_IN
+    ):
+        with attempt, transaction.atomic():
+            work()
+
+
+def _is_locked(error: Exception) -> bool:
     return isinstance(error, OperationalError) and isinstance(error.__cause__, LockNotAvailable)
 
 

@@ -37,6 +37,7 @@ def replay(aggregate_id: UUID, *, from_version: int, dry_run: bool, progress: Pr
 
     Raises:
         StreamNotFound: no such stream, or it has no such version.
+        LockTimeout: others work with a read model; those before it by name are done.
     """
     head = Stream.objects.filter(aggregate_id=aggregate_id).values_list("version", flat=True).first()
     if head is None or not 1 <= from_version <= head:
@@ -44,10 +45,11 @@ def replay(aggregate_id: UUID, *, from_version: int, dry_run: bool, progress: Pr
     results = []
     read_models = all_read_models()
     for number, read_model in enumerate(read_models, start=1):
-        if isinstance(read_model, Inline):
-            results.append(Replayed(read_model.name, head, read_model.replay(aggregate_id, dry_run=dry_run)))
-        elif not read_model.has_side_effects and (part := read_model.slice_of(aggregate_id, from_version)):
-            results.append(_replay_into(read_model, aggregate_id, part, dry_run))
+        with checkpoints.waits_in_words(read_model.name):
+            if isinstance(read_model, Inline):
+                results.append(Replayed(read_model.name, head, read_model.replay(aggregate_id, dry_run=dry_run)))
+            elif not read_model.has_side_effects and (part := read_model.slice_of(aggregate_id, from_version)):
+                results.append(_replay_into(read_model, aggregate_id, part, dry_run))
         progress(number, len(read_models))
     return results
 
@@ -91,6 +93,7 @@ def seek(projection: Projection[Any], position: int, *, dry_run: bool) -> int:
 
     Raises:
         CannotSeek: forwards (events would be skipped), or a read model whose rows cannot be told apart by position.
+        LockTimeout: others work with it.
     """
     if projection.has_side_effects:
         raise CannotSeek(f"{projection.name} cannot be wound back: what was sent would be sent again")
@@ -98,7 +101,7 @@ def seek(projection: Projection[Any], position: int, *, dry_run: bool) -> int:
     if not conditions:
         raise CannotSeek(f"{projection.name} cannot be wound back: use rebuild_projection {projection.name}")
     shards = feed.require_shard_count()
-    with transaction.atomic(), connection.cursor() as cursor:
+    with checkpoints.waits_in_words(projection.name), transaction.atomic(), connection.cursor() as cursor:
         checkpoints.begin(cursor, projection, shards)
         checkpoints.claim(cursor, projection.name)
         generation = checkpoints.active(cursor, projection.name)

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Transaction
 from accounts.projections.transactions import Transactions
 from eventstore import projections
+from eventstore.errors import LockTimeout
 from eventstore.events import StoredEvent
 from eventstore.models import DeadLetter, ProjectionState
 from eventstore.projections import dead_letters
@@ -19,6 +20,7 @@ from eventstore.projections.dead_letters import NotResolvable
 from eventstore.projections.runner import catch_up
 from ops.models import AuditEntry
 from tests.bank import Bank
+from tests.locks import at_work_with, impatient
 from tests.threads import together
 
 POISON = "poison"
@@ -179,6 +181,24 @@ def test_an_event_that_is_parked_during_a_discard_is_applied_by_it(
 
     assert amounts(account) == [100, 500]
     assert not DeadLetter.objects.filter(state__in=("failed", "parked")).exists()
+
+
+def test_who_resolves_a_letter_while_others_work_with_the_read_model_is_told_so(
+    bank: Bank, fragile: dict[str, bool], sweeper: psycopg.Connection
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    fragile["mended"] = True
+    with at_work_with("transactions", sweeper), impatient():
+        with pytest.raises(CommandError, match=r"Nothing was changed: read model transactions is in use.*try again"):
+            call_command("dead_letters", "retry", str(letter.id), "--by", "alice")
+        with pytest.raises(LockTimeout):
+            dead_letters.discard(letter.id, asked_by="staff:alice", by="staff:bob", reason="test data")
+
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts, amounts(sick)) == ("failed", 3, [100, 200])
+    assert dead_letters.retry(letter.id, by="staff:alice").applied == 4
 
 
 def test_a_rebuild_supersedes_the_letters_of_the_tables_that_it_replaced(

@@ -1,13 +1,11 @@
 """A rebuild without downtime: beside the active tables, compared, swapped, and undone."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from accounts.models import Transaction
 from accounts.projections.journal import Journal
@@ -18,9 +16,9 @@ from eventstore.models import ProjectionState
 from eventstore.projections import rebuild as rebuilding
 from eventstore.projections.rebuild import NothingToUndo, rebuild, undo
 from eventstore.projections.runner import Runner, catch_up
-from ops.conf import get_settings
 from ops.database.locks import session_lock
 from tests.bank import Bank
+from tests.locks import at_work_with, impatient
 from tests.threads import together
 
 QUIET = lambda done, total: None  # noqa: E731
@@ -187,17 +185,6 @@ def test_a_rebuild_that_fails_leaves_the_active_tables_alone(bank: Bank, monkeyp
     rebuild(Transactions(), QUIET)
 
 
-@contextmanager
-def impatient() -> Iterator[None]:
-    """This connection waits a tenth of a second for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = 100")
-        try:
-            yield
-        finally:
-            cursor.execute(f"SET lock_timeout = {get_settings().lock_timeout_ms}")
-
-
 def test_a_reader_of_the_old_tables_is_waited_for(
     bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +217,39 @@ def test_old_tables_that_are_read_all_the_while_stay_and_the_new_ones_are_thrown
     assert (generation("transactions"), list(Transaction.objects.order_by("position").values())) == before
     assert sweeper.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shadow'").fetchone() == (0,)
     assert rebuild(Transactions(), QUIET).swapped
+
+
+def test_a_rebuild_waits_for_whoever_applies_events(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(bank)
+    monkeypatch.setattr(rebuilding, "SWAP_AGAIN_IN", 0.05)
+    before = generation("transactions")
+    with at_work_with("transactions", sweeper) as other:
+        threading.Timer(1.0, other.rollback).start()
+        with impatient():
+            assert rebuild(Transactions(), QUIET).swapped
+    assert generation("transactions") == before + 1
+
+
+def test_who_waits_in_vain_for_others_is_told_in_words_and_nothing_was_changed(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(bank)
+    rebuild(Transactions(), QUIET)
+    monkeypatch.setattr(rebuilding, "SWAP_AGAIN_IN", 0.05)
+    monkeypatch.setattr(rebuilding, "SWAP_ATTEMPTS", 3)
+    before = generation("transactions"), list(Transaction.objects.order_by("position").values())
+    with at_work_with("transactions", sweeper), impatient():
+        for arguments in ((), ("--dry-run",), ("--undo",)):
+            with pytest.raises(
+                CommandError, match=r"Nothing was changed: read model transactions is in use.*try again"
+            ):
+                call_command("rebuild_projection", "transactions", *arguments)
+
+    assert (generation("transactions"), list(Transaction.objects.order_by("position").values())) == before
+    assert sweeper.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shadow'").fetchone() == (0,)
+    undo(Transactions())
 
 
 def test_the_command_rebuilds_and_undoes(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from eventstore.approvals import Discard
+from eventstore.errors import EventStoreError
 from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
 from eventstore.projections.dead_letters import NotResolvable, Redrive
@@ -49,7 +50,7 @@ class Command(WorkingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['action']}")(options)
-        except NotResolvable as error:
+        except EventStoreError as error:
             raise CommandError(f"Nothing was changed: {error}") from error
 
     def _list(self, options: dict[str, Any]) -> None:

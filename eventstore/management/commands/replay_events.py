@@ -38,7 +38,9 @@ class Command(WorkingCommand):
                 "Nothing was changed."
             ) from error
         except EventStoreError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(
+                f"{error}. Read models that come before it by name are done; begin anew: it can be repeated safely."
+            ) from error
         verb = "are wrong" if options["dry_run"] else "were wrong"
         for result in results:
             self.stdout.write(

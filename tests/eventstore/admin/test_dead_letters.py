@@ -1,5 +1,6 @@
 """Dead letters in the admin: seen by technical staff, retried by operators, discarded by two persons."""
 
+import psycopg
 import pytest
 
 from accounts.models import Transaction
@@ -11,6 +12,7 @@ from eventstore.projections import dead_letters
 from eventstore.projections.runner import catch_up
 from ops.models import AuditEntry
 from tests.bank import Bank
+from tests.locks import at_work_with, impatient
 from tests.ops.admin.dialog import asked, confirm, decide, preview, worked
 from tests.staff import make_staff, signed_in
 
@@ -39,6 +41,19 @@ def mended(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 
 def failed() -> DeadLetter:
     return DeadLetter.objects.get(event_type="Deposited", version=3)
+
+
+def test_a_retry_while_others_work_with_the_read_model_is_told_as_not_done(
+    mended: dict[str, bool], sweeper: psycopg.Connection
+) -> None:
+    mended["on"] = True
+    browser = signed_in(make_staff("operator"))
+    with at_work_with("transactions", sweeper), impatient():
+        page = browser.post(f"{BASE}{failed().id}/retry/", {"reason": "it is mended"}, follow=True).content.decode()
+
+    assert "Nothing was done: read model transactions is in use" in page
+    assert failed().state == "failed"
+    assert AuditEntry.objects.get(action="retry_dead_letter").outcome == "refused"
 
 
 @pytest.mark.usefixtures("mended")

@@ -10,6 +10,7 @@ from eventstore.events import new_id
 from eventstore.models import Event
 from eventstore.projections.runner import catch_up
 from tests.bank import Bank
+from tests.locks import at_work_with, impatient
 
 TABLES = {
     "transactions": "UPDATE transactions SET amount = 1, description = 'wrong'",
@@ -93,3 +94,11 @@ def test_a_version_that_is_not_there_is_refused(accounts: list, version: str) ->
 def test_a_stream_that_is_not_there_is_refused(db: None) -> None:
     with pytest.raises(CommandError, match="Nothing was changed"):
         call_command("replay_events", "--aggregate", str(new_id()))
+
+
+def test_it_says_in_words_that_others_work_with_a_read_model(accounts: list, sweeper: psycopg.Connection) -> None:
+    before = read_models()
+    told = "read model transactions is in use.*before it by name are done"
+    with at_work_with("transactions", sweeper), impatient(), pytest.raises(CommandError, match=told):
+        call_command("replay_events", "--aggregate", str(accounts[0]), "--from-version", "1")
+    assert read_models() == before

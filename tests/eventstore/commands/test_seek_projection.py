@@ -1,5 +1,6 @@
 """`seek_projection` winds a read model back, and never forwards."""
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -8,6 +9,7 @@ from eventstore import projections
 from eventstore.models import Event
 from eventstore.projections.runner import Runner, catch_up
 from tests.bank import Bank
+from tests.locks import at_work_with, impatient
 
 
 @pytest.fixture
@@ -55,3 +57,16 @@ def test_it_goes_neither_forwards_nor_where_rows_cannot_be_told_apart(positions:
         with pytest.raises(CommandError, match=message):
             call_command("seek_projection", name, f"--position={position}")
     assert Transaction.objects.count() == 9
+
+
+def test_it_says_in_words_that_others_work_with_the_read_model(
+    positions: list[int], sweeper: psycopg.Connection
+) -> None:
+    with (
+        at_work_with("transactions", sweeper),
+        impatient(),
+        pytest.raises(CommandError, match=r"Nothing was changed: read model transactions is in use.*try again"),
+    ):
+        call_command("seek_projection", "transactions", "--position", "0")
+    assert Transaction.objects.count() == 9
+    call_command("verify_ledger")
