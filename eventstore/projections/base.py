@@ -79,6 +79,9 @@ class Projection(ABC, Generic[Batch]):
     tables: ClassVar[tuple[str, ...]]
     surrogates: ClassVar[tuple[str, ...]] = ()
     """Columns that a database chose, such as serial keys: they mean nothing and are not compared."""
+    matched_by: ClassVar[Sequence[str]] = ()
+    """The key of its tables, where it depends on batches and pruning which rows there are: of two fillings only those
+    rows are compared that both have. Empty: a row that one lacks is wrong."""
     has_side_effects: ClassVar[bool] = False
     """Its rows lead to something outside of the bank, such as a message. So it begins at the end of the feed, not at
     its beginning, and is never rebuilt, replayed or wound back: that would do it all again."""

@@ -15,11 +15,13 @@ Due = dict[UUID, StoredEvent]
 
 
 class Snapshots(Projection[Due]):
-    """Snapshots are a cache: any event type will do, and a rebuild just takes them again."""
+    """Snapshots are a cache: any event type will do, and a rebuild just takes them again. Of those that a batch makes
+    due of a stream the last is taken, and old ones are pruned: two fillings need not have the same."""
 
     name = "snapshots"
     tables = ("snapshots",)
     surrogates = ("taken_at",)
+    matched_by = ("aggregate_id", "state_schema", "version")
     ignores = frozenset()
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ from eventstore import registry, snapshots
 from eventstore.errors import StreamNotFound
 from eventstore.events import new_id
 from eventstore.models import Event
+from eventstore.projections.rebuild import rebuild
 from eventstore.projections.runner import catch_up
 from eventstore.projections.snapshots import Snapshots
 from eventstore.store import load
@@ -127,3 +128,25 @@ def test_pruning_keeps_the_newest(bank: Bank, taker: Snapshots) -> None:
 
     assert snapshots.prune(keep=2) == 2
     assert kept(ann) == [15, 20]
+
+
+def test_a_comparison_calls_no_snapshot_wrong_that_is_merely_another(
+    bank: Bank, taker: Snapshots, sweeper: psycopg.Connection
+) -> None:
+    """The live ones were taken in other batches than those of the rebuild, and pruned since."""
+    ann = grown_account(bank, 4)
+    for _ in range(3):
+        catch_up([taker])
+        for _ in range(5):
+            bank.deposit(ann, "1.00")
+    catch_up([taker])
+    snapshots.prune(keep=2)
+    assert kept(ann) == [15, 20]
+
+    report = rebuild(taker, lambda done, total: None, dry_run=True)
+    assert (report.rows, report.repaired) == (1, 0)
+
+    sweeper.execute("UPDATE snapshots SET state = jsonb_set(state, '{balance}', '999999')")
+    assert rebuild(taker, lambda done, total: None, dry_run=True).repaired == 1
+    assert rebuild(taker, lambda done, total: None).repaired == 1
+    assert (load(ann).snapshot_version, load(ann).state.balance) == (20, 1900)
