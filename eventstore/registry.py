@@ -90,6 +90,11 @@ def schema_versions() -> dict[str, int]:
     }
 
 
+def state_schemas() -> dict[str, int]:
+    """Today's state schema of each kind of aggregate."""
+    return {name: aggregate.state_schema for name, aggregate in _aggregates.items()}
+
+
 def decode(aggregate_name: str, event_type: str, schema_version: int, data: Data) -> Any:
     """Stored data as today's event: upcast step by step, then decoded. The stored row is not touched.
 

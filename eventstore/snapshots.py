@@ -34,22 +34,30 @@ class Snapshot:
 
 def find(aggregate_id: UUID, upto_version: int | None = None) -> Snapshot | None:
     """The newest usable snapshot at or below a version."""
+    known = registry.state_schemas()
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT s.aggregate_type, n.state_schema, n.version, n.position, n.state::text, n.checksum
-              FROM snapshots n JOIN streams s USING (aggregate_id)
+            SELECT aggregate_type, state_schema, n.version, n.position, n.state::text, n.checksum
+              FROM snapshots n
+              JOIN streams s USING (aggregate_id)
+              JOIN unnest(%s::text[], %s::smallint[]) AS known (aggregate_type, state_schema)
+                   USING (aggregate_type, state_schema)
              WHERE n.aggregate_id = %s AND n.version <= least(%s, s.version)
-             ORDER BY n.state_schema DESC, n.version DESC
+             ORDER BY n.version DESC
              LIMIT %s
             """,
-            (aggregate_id, 2**62 if upto_version is None else upto_version, CANDIDATES),
+            (
+                list(known),
+                list(known.values()),
+                aggregate_id,
+                2**62 if upto_version is None else upto_version,
+                CANDIDATES,
+            ),
         )
         rows = cursor.fetchall()
     for aggregate_type, schema, version, position, text, checksum in rows:
         kind = registry.aggregate_type(aggregate_type)
-        if schema != kind.state_schema:
-            continue
         try:
             data = orjson.loads(text)
             if _checksum(aggregate_id, schema, version, position, data) != bytes(checksum):

@@ -109,7 +109,9 @@ def test_snapshots_survive_a_change_of_the_state_schema(
 
     assert load(ann).snapshot_version == 0
     assert load(ann).state.balance == 1200
-    snapshots.save("account", snapshots.Snapshot(ann, 13, 1, load(ann).state))
+    for version in (11, 12, 13):
+        state = load(ann, upto_version=version).state
+        snapshots.save("account", snapshots.Snapshot(ann, version, 1, state))
     assert load(ann).snapshot_version == 13
 
     monkeypatch.setitem(registry._aggregates, "account", ACCOUNT)
