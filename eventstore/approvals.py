@@ -46,15 +46,17 @@ class Discard(SensitiveAction):
         return {"state": letter.state, "generation": letter.generation, "error": letter.error}
 
     def execute(self, command: Command, approved: Approved) -> Carried:
-        """Carried out a second time, it finds the letter discarded by the same two persons."""
+        """Carried out a second time, it finds the letter discarded by the same two persons, and applies what still
+        waits behind it: the first time may have been interrupted."""
         letter = self._letter(command)
         whose = (letter.discard_requested_by, letter.resolved_by)
-        if letter.state == "discarded" and whose == (approved.asked_by, approved.decided_by):
-            return Carried(["The event is left out."])
         try:
-            done = dead_letters.discard(
-                letter.pk, asked_by=approved.asked_by, by=approved.decided_by, reason=approved.reason
-            )
+            if letter.state == "discarded" and whose == (approved.asked_by, approved.decided_by):
+                done = dead_letters.release(letter.pk, by=approved.decided_by)
+            else:
+                done = dead_letters.discard(
+                    letter.pk, asked_by=approved.asked_by, by=approved.decided_by, reason=approved.reason
+                )
         except NotResolvable as error:
             raise CannotDo(f"Nothing was done: {error}.") from error
         return Carried(["The event is left out.", redrive_in_words(done)])

@@ -24,6 +24,8 @@ from eventstore.projections.checkpoints import Generation
 
 MAX_REDRIVE = 10_000
 """Most events of one stream that one redrive applies; the next one goes on."""
+WAITING = ("failed", "parked")
+"""States of events that are applied when their stream is retried."""
 KEPT_BYTES = 64 * 1024
 """Most that is kept of the key and of the value of a message that could not be read."""
 
@@ -179,7 +181,7 @@ def retry(letter_id: int, *, by: str) -> Redrive:
         NotResolvable: the letter blocks nothing, or its projection is not known to this code.
         LockTimeout: others work with the projection. Nothing was applied.
     """
-    return _redrive(*_blocking(letter_id), by)
+    return _redrive(*_stream_of(letter_id, WAITING), by)
 
 
 def _redrive(name: str, generation: int, aggregate_id: UUID, by: str) -> Redrive:
@@ -261,13 +263,13 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
 
     Raises:
         NotResolvable: no reason, the same person twice, or the letter is not a failed event.
-        LockTimeout: others work with the projection.
+        LockTimeout: others work with the projection; before the event was left out, or after: `release` goes on then.
     """
     if not reason.strip():
         raise NotResolvable("a discard needs a reason")
     if asked_by == by:
         raise NotResolvable(f"{by} asked for this discard: a second person has to approve it")
-    name, generation, aggregate_id = _blocking(letter_id)
+    name, generation, aggregate_id = _stream_of(letter_id, WAITING)
     shards = feed.require_shard_count()
     with checkpoints.waits_in_words(name), transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, name, generation, aggregate_id, shards)
@@ -278,6 +280,18 @@ def discard(letter_id: int, *, asked_by: str, by: str, reason: str) -> Redrive:
         )
         if not cursor.rowcount:
             raise NotResolvable(f"dead letter {letter_id} is not a failed event: only those can be discarded")
+    return release(letter_id, by=by)
+
+
+def release(letter_id: int, *, by: str) -> Redrive:
+    """Applies what is parked behind a letter that was discarded: `discard` does, and whoever goes on with a discard
+    that was interrupted.
+
+    Raises:
+        NotResolvable: the letter was not discarded.
+        LockTimeout: others work with the projection. The event is left out, and what was parked still waits.
+    """
+    name, generation, aggregate_id = _stream_of(letter_id, ("discarded",))
     left = _count_left(name, generation, aggregate_id)
     try:
         return _redrive(name, generation, aggregate_id, by) if left else Redrive(0, 0, "")
@@ -303,12 +317,11 @@ def acknowledge(letter_id: int, *, by: str, reason: str) -> None:
             raise NotResolvable(f"dead letter {letter_id} is no unreadable message that waits for somebody")
 
 
-def _blocking(letter_id: int) -> tuple[str, int, UUID]:
+def _stream_of(letter_id: int, states: Sequence[str]) -> tuple[str, int, UUID]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT projection, generation, aggregate_id FROM dead_letters"
-            " WHERE id = %s AND state IN ('failed', 'parked')",
-            (letter_id,),
+            "SELECT projection, generation, aggregate_id FROM dead_letters WHERE id = %s AND state = ANY (%s)",
+            (letter_id, list(states)),
         )
         row = cursor.fetchone()
     if row is None:

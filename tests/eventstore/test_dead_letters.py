@@ -15,9 +15,11 @@ from eventstore import projections
 from eventstore.errors import LockTimeout
 from eventstore.events import StoredEvent
 from eventstore.models import DeadLetter, ProjectionState
-from eventstore.projections import dead_letters
+from eventstore.projections import checkpoints, dead_letters
 from eventstore.projections.dead_letters import NotResolvable
 from eventstore.projections.runner import catch_up
+from ops.approvals.carrying_out import carry_out
+from ops.approvals.models import Approval
 from ops.models import AuditEntry
 from tests.bank import Bank
 from tests.locks import at_work_with, impatient
@@ -395,6 +397,32 @@ def test_the_command_discards_when_a_second_person_confirms(bank: Bank, capsys: 
         "command:bob",
     )
     assert amounts(sick) == [100, 200, 10, 10, 10]
+
+
+@pytest.mark.usefixtures("fragile")
+def test_a_discard_that_was_interrupted_is_carried_on_and_applies_what_was_parked(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up([Transactions()])
+    letter = DeadLetter.objects.get(state="failed")
+    call_command("dead_letters", "discard", str(letter.id), "--by", "alice", "--reason", "test data")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "fitting", die)
+        with pytest.raises(CommandError, match="broken off"):
+            call_command("dead_letters", "discard", str(letter.id), "--by", "bob", "--confirm")
+    letter.refresh_from_db()
+    assert (letter.state, amounts(sick)) == ("discarded", [100, 200])
+
+    approval = carry_out(Approval.objects.get().pk)
+
+    assert approval.result == ["The event is left out.", "3 events were applied, 0 still wait."]
+    assert amounts(sick) == [100, 200, 10, 10, 10]
+    assert not DeadLetter.objects.filter(state__in=("failed", "parked")).exists()
 
 
 def test_the_command_acknowledges_an_unreadable_message(db: None, capsys: pytest.CaptureFixture[str]) -> None:
