@@ -18,7 +18,7 @@ from ops.admin.audited import require_permission
 from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters, choice_filter, id_filter
 from ops.admin.managed import ManagedAdmin, NotDone
-from ops.admin.procedure import ByJob, Plan, Procedure, run
+from ops.admin.procedure import AtOnce, ByJob, Plan, Procedure, run
 from ops.admin.selection import ALL, MOST, SelectionTool, selected
 from ops.approvals.registry import CannotDo
 from ops.audit.record import staff_actor
@@ -74,6 +74,11 @@ class DeadLetterAdmin(ManagedAdmin):
                 "<int:letter_id>/acknowledge/", view(self.acknowledge_view), name="eventstore_deadletter_acknowledge"
             ),
             path("retry/", view(self.retry_several_view), name="eventstore_deadletter_retry_several"),
+            path(
+                "acknowledge/",
+                view(self.acknowledge_several_view),
+                name="eventstore_deadletter_acknowledge_several",
+            ),
         ]
 
     def tools(self, request: HttpRequest, obj: DeadLetter) -> list[dict[str, str]]:
@@ -143,7 +148,7 @@ class DeadLetterAdmin(ManagedAdmin):
     def acknowledge_view(self, request: HttpRequest, letter_id: int) -> HttpResponse:
         def do(reason: str) -> str:
             try:
-                dead_letters.acknowledge(letter_id, by=staff_actor(request.user), reason=reason)
+                dead_letters.acknowledge([letter_id], by=staff_actor(request.user), reason=reason)
             except NotResolvable as error:
                 raise NotDone(f"Nothing was done: {error}.") from error
             return "It is acknowledged, and stays on record."
@@ -159,28 +164,32 @@ class DeadLetterAdmin(ManagedAdmin):
         )
 
     def retry_several_view(self, request: HttpRequest) -> HttpResponse:
+        return self._several(request, RetryLetters)
+
+    def acknowledge_several_view(self, request: HttpRequest) -> HttpResponse:
+        return self._several(request, AcknowledgeLetters)
+
+    def _several(self, request: HttpRequest, procedure: "type[RetryLetters | AcknowledgeLetters]") -> HttpResponse:
         back = reverse("admin:eventstore_deadletter_changelist")
-        require_permission(request, self.manage_permission, RetryLetters.action, "deadletters")
+        require_permission(request, self.manage_permission, procedure.action, "deadletters")
         chosen = selected(request, _number)
         if chosen is None:
             messages.warning(request, f"Select between 1 and {MOST} rows first.")
             return HttpResponseRedirect(back)
-        return run(self, request, RetryLetters(chosen), back=back)
+        return run(self, request, procedure(chosen), back=back)
 
     def selection(self, request: HttpRequest) -> list[SelectionTool]:
         if not request.user.has_perm(self.manage_permission):
             return []
-        return [SelectionTool("Retry", reverse("admin:eventstore_deadletter_retry_several"), "Retry all that failed")]
+        acknowledge = reverse("admin:eventstore_deadletter_acknowledge_several")
+        return [
+            SelectionTool("Retry", reverse("admin:eventstore_deadletter_retry_several"), "Retry all that failed"),
+            SelectionTool("Acknowledge", acknowledge, "Acknowledge all that are unreadable"),
+        ]
 
 
-class RetryLetters(ByJob):
-    """Of each stream that a chosen letter belongs to, all that waits."""
-
-    action = job = "retry_dead_letters"
+class _OfLetters(Procedure):
     permission = "eventstore.resolve_deadletter"
-    button = "Retry dead letters"
-    about = "Applies what waits again, stream by stream and in order, until all is applied or an event fails again."
-    command = "manage.py dead_letters retry"
 
     def __init__(self, chosen: Sequence[int] | str) -> None:
         self.chosen = chosen if isinstance(chosen, str) else list(chosen)
@@ -189,19 +198,59 @@ class RetryLetters(ByJob):
     def subject(self) -> str:
         return "deadletter:all" if self.chosen == ALL else f"deadletters:{len(self.chosen)}"
 
+    def among(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        return letters if self.chosen == ALL else letters.filter(pk__in=self.chosen)
+
+
+class RetryLetters(_OfLetters, ByJob):
+    """Of each stream that a chosen letter belongs to, all that waits."""
+
+    action = job = "retry_dead_letters"
+    button = "Retry dead letters"
+    about = "Applies what waits again, stream by stream and in order, until all is applied or an event fails again."
+    command = "manage.py dead_letters retry"
+
     def input(self, data: dict[str, Any], chosen: Any) -> dict[str, Any]:
         return {"letters": chosen}
 
     def plan(self, data: dict[str, Any]) -> Plan:
-        waiting = DeadLetter.objects.filter(state__in=("failed", "parked"))
-        if self.chosen != ALL:
-            waiting = waiting.filter(pk__in=self.chosen)
+        waiting = self.among(DeadLetter.objects.filter(state__in=dead_letters.WAITING))
         streams = waiting.order_by("projection", "aggregate_id").values_list("projection", "aggregate_id").distinct()
         lines = [
             f"{name}: what waits of stream {aggregate_id} is tried again" for name, aggregate_id in streams[:100]
         ]
         total = streams.count()
         return Plan([*lines, f"{total} streams in all."] if total > len(lines) else lines, self.chosen)
+
+
+class AcknowledgeLetters(_OfLetters, AtOnce):
+    """Of the chosen letters, those that are messages which could not be read."""
+
+    action = "acknowledge_dead_letters"
+    button = "Acknowledge unreadable messages"
+    about = "They stay on record and wait for nobody. No read model lacks anything by them."
+    command = "manage.py dead_letters acknowledge"
+
+    def plan(self, data: dict[str, Any]) -> Plan:
+        waiting = self.among(DeadLetter.objects.filter(state="unreadable", resolved_at=None)).order_by("pk")
+        shown = list(waiting.defer("traceback", "message_key", "message_value")[:MOST])
+        lines = [
+            f"{letter.pk}: {letter.topic}, partition {letter.kafka_partition}, offset {letter.kafka_offset}: "
+            f"{letter.error[:120]}"
+            for letter in shown
+        ]
+        left = waiting.count() - len(shown)
+        spared = [f"{left} more wait: repeat it for those."] if left > 0 else []
+        if self.chosen != ALL and len(shown) < len(self.chosen):
+            spared.append(f"{len(self.chosen) - len(shown)} are no unreadable messages that wait for somebody.")
+        return Plan(lines, [letter.pk for letter in shown], spared)
+
+    def carry_out(self, data: dict[str, Any], chosen: Any, *, actor: str, reason: str) -> Sequence[str]:
+        try:
+            dead_letters.acknowledge(chosen, by=actor, reason=reason)
+        except NotResolvable as error:
+            raise NotDone(f"Nothing was done: {error}.") from error
+        return [f"Dead letter {letter_id} is acknowledged, and stays on record." for letter_id in chosen]
 
 
 class DiscardLetter(Procedure):

@@ -299,22 +299,25 @@ def release(letter_id: int, *, by: str) -> Redrive:
         return Redrive(0, left, str(error))
 
 
-def acknowledge(letter_id: int, *, by: str, reason: str) -> None:
-    """Notes that somebody has looked into a message that could not be read: it stays on record, and waits for nobody.
+def acknowledge(letter_ids: Collection[int], *, by: str, reason: str) -> None:
+    """Notes that somebody has looked into messages that could not be read, all or none: they stay on record, and wait
+    for nobody.
 
     Raises:
-        NotResolvable: no reason, or the letter is no such message, or acknowledged already.
+        NotResolvable: no reason, or one of the letters is no such message, or acknowledged already.
     """
     if not reason.strip():
         raise NotResolvable("an acknowledgement needs a reason")
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE dead_letters SET resolved_at = clock_timestamp(), resolved_by = %s, reason = %s"
-            " WHERE id = %s AND state = 'unreadable' AND resolved_at IS NULL",
-            (by, reason.strip(), letter_id),
+            " WHERE id = ANY (%s) AND state = 'unreadable' AND resolved_at IS NULL RETURNING id",
+            (by, reason.strip(), list(letter_ids)),
         )
-        if not cursor.rowcount:
-            raise NotResolvable(f"dead letter {letter_id} is no unreadable message that waits for somebody")
+        done = {letter_id for (letter_id,) in cursor.fetchall()}
+        for letter_id in letter_ids:
+            if letter_id not in done:
+                raise NotResolvable(f"dead letter {letter_id} is no unreadable message that waits for somebody")
 
 
 def _stream_of(letter_id: int, states: Sequence[str]) -> tuple[str, int, UUID]:

@@ -442,3 +442,44 @@ def test_the_command_acknowledges_an_unreadable_message(db: None, capsys: pytest
     letter = DeadLetter.objects.get()
     assert (letter.state, letter.resolved_by, letter.reason) == ("unreadable", "command:alice", "a test")
     assert AuditEntry.objects.get(action="acknowledge_dead_letter").actor == "command:alice"
+
+
+def unreadable(count: int) -> list[str]:
+    for offset in range(count):
+        dead_letters.record_unreadable(
+            topic="t", partition=1, offset=offset, key=None, value=b"?", error=ValueError("no JSON")
+        )
+    return [str(number) for number in DeadLetter.objects.order_by("id").values_list("id", flat=True)]
+
+
+def test_the_command_lists_some_and_says_how_to_see_the_others(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, third = unreadable(3)
+
+    def listed(*options: str) -> list[str]:
+        call_command("dead_letters", "list", *options)
+        return [line.split()[0] for line in capsys.readouterr().out.splitlines() if "unreadable" in line]
+
+    call_command("dead_letters", "list", "--limit", "2")
+    assert f"There are more: the same with --after {second} goes on with them." in capsys.readouterr().out
+    call_command("dead_letters", "list", "--limit", "3")
+    assert "There are more" not in capsys.readouterr().out
+    assert listed("--limit", "2") == [first, second]
+    assert listed("--limit", "2", "--after", second) == [third]
+    assert listed("--all", "--limit", "1", "--after", third) == [second]
+    assert listed("--after", third) == []
+    with pytest.raises(CommandError, match="--limit must be from 1 to 10000"):
+        call_command("dead_letters", "list", "--limit", "0")
+
+
+def test_the_command_acknowledges_several_at_once_or_none(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    letters = unreadable(3)
+    with pytest.raises(CommandError, match="Nothing was changed: dead letter 999999 is no unreadable message"):
+        call_command("dead_letters", "acknowledge", *letters, "999999", "--by", "alice", "--reason", "a test")
+    assert DeadLetter.objects.filter(resolved_at=None).count() == 3
+    assert not AuditEntry.objects.exists()
+
+    call_command("dead_letters", "acknowledge", *letters, "--by", "alice", "--reason", "a test")
+
+    assert "All 3 are acknowledged" in capsys.readouterr().out
+    assert set(DeadLetter.objects.values_list("resolved_by", "reason")) == {("command:alice", "a test")}
+    assert AuditEntry.objects.filter(action="acknowledge_dead_letter").count() == 3

@@ -14,7 +14,7 @@ from accounts.admin.commands.pages import ACCOUNT_COMMANDS, CHANGE_OVERDRAFT_LIM
 from accounts.admin.imports import ImportAdmin
 from accounts.admin.ledger import Verify
 from bankes.navigation import VIEWED_BY
-from eventstore.admin.dead_letters import DeadLetterAdmin, DiscardLetter, RetryLetters
+from eventstore.admin.dead_letters import AcknowledgeLetters, DeadLetterAdmin, DiscardLetter, RetryLetters
 from eventstore.admin.projection_procedures import PROCEDURES as READ_MODEL_PROCEDURES
 from eventstore.admin.repairs import REPAIRS
 from ops.access.permissions import EXPORT_LISTS
@@ -137,6 +137,9 @@ def dead_letters() -> Iterator[Action]:
     yield _action("discard", route, model, DiscardLetter.permission, make, ASKED, way=Way.DIALOG)
     route, then = "eventstore_deadletter_acknowledge", "It is acknowledged, and stays on record."
     yield _action("acknowledge", route, model, manage, things.unreadable, then)
+    route, given = "eventstore_deadletter_acknowledge_several", {"way": Way.DIALOG}
+    make, permission = things.unreadable_ones, AcknowledgeLetters.permission
+    yield _action("acknowledge what is selected", route, model, permission, make, DONE_AT_ONCE, **given)
     route, permission = "eventstore_deadletter_retry_several", RetryLetters.permission
     yield _action("retry what is selected", route, model, permission, things.letters, WAITS, way=Way.DIALOG)
 

@@ -53,7 +53,7 @@ ON_LISTS: dict[str, tuple[str, ...]] = {
     "accounts.ledgerproof": ("accounts_ledgerproof_verify",),
     "auth.group": ("auth_group_add",),
     "auth.user": ("auth_user_add",),
-    "eventstore.deadletter": ("eventstore_deadletter_retry_several",),
+    "eventstore.deadletter": ("eventstore_deadletter_retry_several", "eventstore_deadletter_acknowledge_several"),
     "eventstore.projectionstate": ("eventstore_projection_compare", "eventstore_projection_swap"),
     "eventstore.stream": SEVERAL,
     "ops.apiclient": ("ops_apiclient_add",),

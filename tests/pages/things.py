@@ -172,13 +172,22 @@ def letter(what: str) -> Maker:
     return make
 
 
-def unreadable(stage: Stage) -> Offer:
+def _unreadable() -> DeadLetter:
     place = secrets.randbits(60)
     dead_letters.record_unreadable(
         topic="events", partition=0, offset=place, key=None, value=b"?", error=ValueError("no event")
     )
-    found = DeadLetter.objects.get(kafka_offset=place)
+    return DeadLetter.objects.get(kafka_offset=place)
+
+
+def unreadable(stage: Stage) -> Offer:
+    found = _unreadable()
     return Offer(page_of("eventstore.deadletter", found.pk), url("eventstore_deadletter_acknowledge", found.pk))
+
+
+def unreadable_ones(stage: Stage) -> Offer:
+    several = url("eventstore_deadletter_acknowledge_several")
+    return Offer(url("eventstore_deadletter_changelist"), several, pick=str(_unreadable().pk))
 
 
 def letters(stage: Stage) -> Offer:

@@ -10,7 +10,7 @@ from eventstore.approvals import Discard
 from eventstore.errors import EventStoreError
 from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
-from eventstore.projections.dead_letters import NotResolvable, Redrive
+from eventstore.projections.dead_letters import WAITING, NotResolvable, Redrive
 from ops.approvals.asking import ask
 from ops.approvals.deciding import NotDecided, approve
 from ops.approvals.models import Approval
@@ -19,7 +19,7 @@ from ops.approvals.registry import CannotDo
 from ops.audit.record import record_act
 from ops.management.working import WorkingCommand
 
-MAX_LISTED = 200
+LISTED, MAX_LISTED = 200, 10_000
 
 
 class Command(WorkingCommand):
@@ -30,9 +30,10 @@ class Command(WorkingCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("list", help="the unresolved ones, oldest first").add_argument(
-            "--all", action="store_true", help="resolved ones too, newest first"
-        )
+        listed = actions.add_parser("list", help="the unresolved ones, oldest first")
+        listed.add_argument("--all", action="store_true", help="resolved ones too, newest first")
+        listed.add_argument("--limit", type=int, default=LISTED, help=f"at most so many; default {LISTED}")
+        listed.add_argument("--after", type=int, metavar="ID", help="those that follow that one in the list")
         for name, what in (("show", "one, whole"), ("retry", "apply its stream's events again, in order")):
             actions.add_parser(name, help=what).add_argument("id", type=int)
         actions.choices["retry"].add_argument("--by", required=True, help="who does it")
@@ -42,10 +43,10 @@ class Command(WorkingCommand):
         discard.add_argument("--by", required=True, help="who asks for it, or confirms it")
         discard.add_argument("--reason", default="", help="why: this asks for it")
         discard.add_argument("--confirm", action="store_true", help="as the second person: this does it")
-        acknowledge = actions.add_parser("acknowledge", help="an unreadable message waits for nobody any more")
-        acknowledge.add_argument("id", type=int)
-        acknowledge.add_argument("--by", required=True, help="who has looked into it")
-        acknowledge.add_argument("--reason", required=True, help="what it was")
+        acknowledge = actions.add_parser("acknowledge", help="unreadable messages wait for nobody any more")
+        acknowledge.add_argument("id", type=int, nargs="+")
+        acknowledge.add_argument("--by", required=True, help="who has looked into them")
+        acknowledge.add_argument("--reason", required=True, help="what they were")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -54,17 +55,24 @@ class Command(WorkingCommand):
             raise CommandError(f"Nothing was changed: {error}") from error
 
     def _list(self, options: dict[str, Any]) -> None:
-        letters = DeadLetter.objects.order_by("-id")
+        limit, after = options["limit"], options["after"]
+        if not 1 <= limit <= MAX_LISTED:
+            raise CommandError(f"--limit must be from 1 to {MAX_LISTED}")
+        letters = DeadLetter.objects.defer("traceback", "message_key", "message_value").order_by("-id")
         if not options["all"]:
-            waiting = DeadLetter.objects.filter(state__in=("failed", "parked", "unreadable"), resolved_at=None)
-            letters = waiting.order_by("id")
-        for letter in letters[:MAX_LISTED]:
+            letters = letters.filter(state__in=(*WAITING, "unreadable"), resolved_at=None).order_by("id")
+        if after is not None:
+            letters = letters.filter(**{"id__lt" if options["all"] else "id__gt": after})
+        found = list(letters[: limit + 1])
+        for letter in found[:limit]:
             self.stdout.write(
                 f"{letter.id:>8} {letter.state:<10} {letter.projection:<16} {letter.event_type:<20} "
                 f"{letter.aggregate_id or letter.topic} v{letter.version or '-'}  {letter.error.splitlines()[:1]}"
             )
-        if not letters.exists():
-            self.stdout.write("There are no dead letters.")
+        if len(found) > limit:
+            self.stdout.write(f"There are more: the same with --after {found[limit - 1].id} goes on with them.")
+        if not found:
+            self.stdout.write("There are no dead letters." if after is None else f"None follows {after}.")
 
     def _show(self, options: dict[str, Any]) -> None:
         letter = DeadLetter.objects.filter(id=options["id"]).first()
@@ -104,18 +112,20 @@ class Command(WorkingCommand):
         self.stdout.write("Asked for. Another person confirms it with --confirm, or approves it in the admin.")
 
     def _acknowledge(self, options: dict[str, Any]) -> None:
-        letter_id, by, reason = options["id"], f"command:{options['by']}", options["reason"]
+        letter_ids, by, reason = list(dict.fromkeys(options["id"])), f"command:{options['by']}", options["reason"]
         with transaction.atomic():
-            dead_letters.acknowledge(letter_id, by=by, reason=reason)
-            record_act(
-                actor=by,
-                action="acknowledge_dead_letter",
-                subject=f"deadletter:{letter_id}",
-                reason=reason,
-                done=True,
-                detail={},
-            )
-        self.stdout.write("It is acknowledged, and stays on record.")
+            dead_letters.acknowledge(letter_ids, by=by, reason=reason)
+            for letter_id in letter_ids:
+                record_act(
+                    actor=by,
+                    action="acknowledge_dead_letter",
+                    subject=f"deadletter:{letter_id}",
+                    reason=reason,
+                    done=True,
+                    detail={},
+                )
+        it_is = "It is" if len(letter_ids) == 1 else f"All {len(letter_ids)} are"
+        self.stdout.write(f"{it_is} acknowledged, and on record.")
 
     def _confirm(self, subject: str, person: Person, reason: str) -> None:
         waiting = Approval.objects.filter(action=Discard.name, subject=subject, state=Approval.State.PENDING).first()

@@ -40,6 +40,7 @@ BY_POST_ALONE = {
     "auth_group_history": "",
     "auth_user_delete": "",
     "auth_user_history": "",
+    "eventstore_deadletter_acknowledge_several": "eventstore.resolve_deadletter",
     "eventstore_deadletter_retry_several": "eventstore.resolve_deadletter",
     "eventstore_idempotencyrecord_change": "",
     "eventstore_idempotencyrecord_page": "",

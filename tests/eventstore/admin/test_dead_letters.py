@@ -172,6 +172,40 @@ def test_an_unreadable_message_waits_until_an_operator_has_acknowledged_it(db: N
     assert AuditEntry.objects.get(action="acknowledge_dead_letter").outcome == "done"
 
 
+def test_selected_unreadable_messages_are_acknowledged_and_what_failed_is_left_alone(mended: dict[str, bool]) -> None:
+    letter, operator = unreadable(), signed_in(make_staff("operator"))
+    url = f"{BASE}acknowledge/?on={letter.pk}&on={failed().pk}"
+
+    text, note = preview(operator, url, reason="a test of the network team")
+    assert f"{letter.pk}: events, partition 0, offset 7: ValueError: no event" in text
+    assert "1 are no unreadable messages" in text
+    assert following.dead_letters()["unreadable"] == 1
+    page = confirm(operator, url, note).content.decode()
+
+    assert f"Dead letter {letter.pk} is acknowledged" in page
+    letter.refresh_from_db()
+    assert (letter.resolved_by, letter.reason) == ("staff:operator", "a test of the network team")
+    assert (failed().state, failed().resolved_at) == ("failed", None)
+    assert AuditEntry.objects.get(action="acknowledge_dead_letters").outcome == "done"
+
+
+@pytest.mark.usefixtures("db")
+def test_all_unreadable_messages_are_acknowledged_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventstore.admin.dead_letters.MOST", 2)
+    for offset in range(3):
+        dead_letters.record_unreadable(
+            topic="events", partition=0, offset=offset, key=None, value=b"?", error=ValueError("no event")
+        )
+    operator, url = signed_in(make_staff("operator")), f"{BASE}acknowledge/?on=all"
+
+    text, note = preview(operator, url)
+    assert "1 more wait: repeat it for those" in text
+    confirm(operator, url, note)
+    assert following.dead_letters()["unreadable"] == 1
+    confirm(operator, url, preview(operator, url)[1])
+    assert following.dead_letters()["unreadable"] == 0
+
+
 def test_what_failed_cannot_be_acknowledged(mended: dict[str, bool]) -> None:
     operator = signed_in(make_staff("operator"))
     answer = operator.post(f"{BASE}{failed().id}/acknowledge/", {"reason": "away with it"}, follow=True)
