@@ -10,7 +10,7 @@ from eventstore import projections
 from eventstore.errors import EventStoreError
 from eventstore.models import DeadLetter, Stream
 from eventstore.projections import dead_letters
-from eventstore.projections.base import Projection, Report
+from eventstore.projections.base import Projection, Report, unfinished
 from eventstore.projections.rebuild import rebuild, undo
 from eventstore.projections.replay import replay
 from eventstore.recovery import recover
@@ -143,7 +143,7 @@ def _rebuild(order: Order, progress: Progress, *, dry_run: bool) -> Sequence[str
     try:
         return told(read_model.name, rebuild(read_model, progress, dry_run=dry_run))
     except EventStoreError as error:
-        raise JobFailed(f"Nothing was changed: {error}.") from error
+        raise JobFailed(f"{unfinished(read_model, dry_run=dry_run)}: {error}.") from error
 
 
 def told(name: str, report: Report) -> list[str]:
@@ -176,7 +176,8 @@ SWAP = JobAction(
     "Rebuild and swap",
     "eventstore.rebuild_projection",
     lambda order, progress: _rebuild(order, progress, dry_run=False),
-    "Either the old tables are in use or the new ones, never a mixture: compare again to see which.",
+    "Either the old tables are in use or the new ones, never a mixture: compare again to see which. Of a read model "
+    "that is mended in place, rows that were mended stay so: it can be begun anew.",
 )
 UNDO = JobAction(
     "undo_projection",

@@ -20,7 +20,7 @@ from accounts.models import Account, Hold, Reversal
 from eventstore.appending import lock_heads
 from eventstore.events import StoredEvent
 from eventstore.models import Stream
-from eventstore.projections import Orphans, Report
+from eventstore.projections import Orphans, Report, orphans
 from eventstore.projections.base import Inline, Progress
 from eventstore.store import read_stream
 
@@ -67,7 +67,8 @@ class AccountsInline(Inline):
     tables = ("accounts", "reversals", "holds")
 
     def rebuild(self, progress: Progress, *, dry_run: bool = False) -> Report:
-        """As `Projection.rebuild`, in place: there is no moment at which a row is wrong that was right before."""
+        """As `Projection.rebuild`, in place: there is no moment at which a row is wrong that was right before. Each
+        part is done by itself: where it ends with an error, what was mended stays."""
         total = Stream.objects.filter(aggregate_type=AGGREGATE_TYPE).count()
         events = done = repaired = 0
         for ids in _stream_ids():
@@ -76,9 +77,7 @@ class AccountsInline(Inline):
             events += folded
             done += len(ids)
             progress(done, total)
-        with transaction.atomic():
-            repaired += _remove_strangers()
-            transaction.set_rollback(dry_run)
+        repaired += sum(orphans.remove_from(self, dry_run=dry_run).rows.values())
         return Report(events=events, rows=done, repaired=repaired, swapped=not dry_run)
 
     def replay(self, aggregate_id: UUID, *, dry_run: bool) -> int:
@@ -168,12 +167,3 @@ def _mend_reversals(expected: Iterable[tuple[UUID, UUID]]) -> int:
         wrong, update_conflicts=True, unique_fields=["transaction_id"], update_fields=["reversed_by"]
     )
     return len(wrong)
-
-
-def _remove_strangers() -> int:
-    removed = 0
-    with connection.cursor() as cursor:
-        for orphans in ORPHANS:
-            cursor.execute(f"DELETE FROM {orphans.table} t WHERE {orphans.where}")
-            removed += cursor.rowcount
-    return removed

@@ -138,6 +138,13 @@ class Projection(ABC, Generic[Batch]):
         return ()
 
 
+def unfinished(read_model: Projection[Any] | Inline, *, dry_run: bool) -> str:
+    """What a rebuild that ended with an error has left behind, for people."""
+    if isinstance(read_model, Inline) and not dry_run:
+        return f"It was not finished: rows of {read_model.name} that were mended stay so, and it can be begun anew"
+    return "Nothing was changed"
+
+
 _registered: dict[str, Projection[Any] | Inline] = {}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from django.db import connection
 
-from eventstore.projections.base import Orphans, all_read_models
+from eventstore.projections.base import Inline, Orphans, Projection, all_read_models
 from ops.debug.cleanup import ENOUGH
 from ops.timeouts import time_left
 
@@ -33,13 +33,22 @@ def remove(*, dry_run: bool) -> Removed:
     """Goes through the tables of all read models, within the time that `ops.timeouts.within` leaves."""
     result = Removed()
     for read_model in all_read_models():
-        for orphans in read_model.orphans():
-            keys, finished = _go_through(orphans, dry_run)
-            result.rows[orphans.table] = len(keys)
-            if not finished:
-                result.unfinished.append(orphans.table)
-            if keys and not dry_run:
-                log.warning("orphaned_rows_removed", table=orphans.table, rows=len(keys), keys=keys[:KEYS_SHOWN])
+        done = remove_from(read_model, dry_run=dry_run)
+        result.rows |= done.rows
+        result.unfinished += done.unfinished
+    return result
+
+
+def remove_from(read_model: Projection[Any] | Inline, *, dry_run: bool) -> Removed:
+    """As `remove`, for one read model."""
+    result = Removed()
+    for orphans in read_model.orphans():
+        keys, finished = _go_through(orphans, dry_run)
+        result.rows[orphans.table] = len(keys)
+        if not finished:
+            result.unfinished.append(orphans.table)
+        if keys and not dry_run:
+            log.warning("orphaned_rows_removed", table=orphans.table, rows=len(keys), keys=keys[:KEYS_SHOWN])
     return result
 
 

@@ -7,18 +7,22 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import Transaction
+from accounts.models import Account, Transaction
+from accounts.projections import accounts as inline
+from accounts.projections.accounts import AccountsInline
 from accounts.projections.journal import Journal
 from accounts.projections.transactions import Transactions
 from eventstore import projections
 from eventstore.errors import StoreBusy
 from eventstore.models import ProjectionState
+from eventstore.projections import orphans
 from eventstore.projections import rebuild as rebuilding
 from eventstore.projections.rebuild import NothingToUndo, rebuild, undo
 from eventstore.projections.runner import Runner, catch_up
 from ops.database.locks import session_lock
 from tests.bank import Bank
 from tests.locks import at_work_with, impatient
+from tests.statements import counted
 from tests.threads import together
 
 QUIET = lambda done, total: None  # noqa: E731
@@ -250,6 +254,47 @@ def test_who_waits_in_vain_for_others_is_told_in_words_and_nothing_was_changed(
     assert (generation("transactions"), list(Transaction.objects.order_by("position").values())) == before
     assert sweeper.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'shadow'").fetchone() == (0,)
     undo(Transactions())
+
+
+def test_accounts_that_were_mended_stay_so_where_a_later_one_is_held_and_it_is_told_so(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "BATCH", 1)
+    ann, bob = sorted((bank.open("1.00"), bank.open("1.00")))
+    sweeper.execute("UPDATE accounts SET balance = 777")
+    with psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as teller, impatient():
+        teller.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (bob,))
+        with pytest.raises(CommandError, match="Nothing was changed: read model accounts is in use"):
+            call_command("rebuild_projection", "accounts", "--dry-run")
+        assert set(Account.objects.values_list("balance", flat=True)) == {777}
+        with pytest.raises(CommandError, match="It was not finished: rows of accounts that were mended stay so"):
+            call_command("rebuild_projection", "accounts")
+        teller.rollback()
+
+    assert dict(Account.objects.values_list("id", "balance")) == {ann: 100, bob: 777}
+    call_command("rebuild_projection", "accounts")
+    assert set(Account.objects.values_list("balance", flat=True)) == {100}
+
+
+def test_accounts_without_events_are_removed_some_at_a_time(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.open("1.00")
+    before = list(Account.objects.values())
+    for _ in range(5):
+        sweeper.execute(
+            "INSERT INTO accounts SELECT gen_random_uuid(), owner, currency, product, custodian, overdraft_limit,"
+            " status, balance, held, version, opened_at, updated_at FROM accounts LIMIT 1"
+        )
+    monkeypatch.setattr(orphans, "WINDOW", 2)
+    deletions = counted(monkeypatch, about="DELETE FROM accounts")
+
+    assert AccountsInline().rebuild(QUIET, dry_run=True).repaired == 5
+    assert (deletions(), Account.objects.count()) == (0, 6)
+    assert AccountsInline().rebuild(QUIET).repaired == 5
+
+    assert deletions() >= 3
+    assert list(Account.objects.values()) == before
 
 
 def test_the_command_rebuilds_and_undoes(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:

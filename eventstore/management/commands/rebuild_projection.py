@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 
 from eventstore import projections
 from eventstore.errors import EventStoreError
-from eventstore.projections.base import Projection
+from eventstore.projections.base import Inline, Projection, Report, unfinished
 from eventstore.projections.rebuild import rebuild, undo
 from ops.management.working import WorkingCommand
 from ops.progress import bar
@@ -31,8 +31,7 @@ class Command(WorkingCommand):
             if options["undo"]:
                 self._undo(read_model)
                 return
-            with bar("position") as progress:
-                report = rebuild(read_model, progress, dry_run=options["dry_run"])
+            report = self._rebuild(read_model, options["dry_run"])
         except (LookupError, EventStoreError) as error:
             raise CommandError(f"Nothing was changed: {error}") from error
         wrong = f"{report.repaired} of them {'were wrong before' if report.swapped else 'are wrong now'}"
@@ -40,6 +39,13 @@ class Command(WorkingCommand):
         self.stdout.write(f"{read_model.name}: {report.events} events applied, {report.rows} rows, {wrong}.{outcome}")
         if report.left_out:
             self.stdout.write(f"Before this, {report.left_out}")
+
+    def _rebuild(self, read_model: Projection[Any] | Inline, dry_run: bool) -> Report:
+        try:
+            with bar("position") as progress:
+                return rebuild(read_model, progress, dry_run=dry_run)
+        except EventStoreError as error:
+            raise CommandError(f"{unfinished(read_model, dry_run=dry_run)}: {error}") from error
 
     def _undo(self, read_model: Any) -> None:
         if not isinstance(read_model, Projection):
