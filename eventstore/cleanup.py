@@ -5,7 +5,7 @@ for. Events never go, nor what is on record: audit entries and resolutions.
 
 from collections.abc import Callable
 
-from django.db import connection
+from django.db import connection, transaction
 
 from eventstore import snapshots
 from eventstore.projections import orphans
@@ -18,6 +18,8 @@ from ops.signin import sessions
 from ops.webhooks import retention
 
 BATCH = 10_000
+START = "(0,0)"
+"""Before the first row of a table, as a place in it."""
 MOST_COUNTED = 1_000_000
 """Rows of a kind; a dry run counts no further."""
 
@@ -43,7 +45,7 @@ def cleanup(step: Step = lambda kind: None) -> CleanedUp:
         "incidents": lambda: incidents.prune(limit=BATCH),
         "viewings": lambda: viewings.prune(limit=BATCH),
         "finished_jobs": lambda: finished_jobs.prune(limit=BATCH),
-        "idempotency_records": lambda: _expire_records(settings.idempotency_retention_hours),
+        "idempotency_records": Expiry(settings.idempotency_retention_hours).remove_some,
     }
     done = CleanedUp()
     for kind, remove_some in removals.items():
@@ -77,23 +79,37 @@ def _expired_records(retention_hours: int, most: int) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _expire_records(retention_hours: int) -> int:
-    """Returns the number of records; counts of retries go with them, and are not counted themselves."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM idempotency_retries
-             WHERE command_id IN (SELECT command_id FROM idempotency_retries
-                                   WHERE last_at < now() - make_interval(hours => %s) LIMIT %s)
-            """,
-            (retention_hours, BATCH),
-        )
-        cursor.execute(
-            """
-            DELETE FROM idempotency_records
-             WHERE (scope, key) IN (SELECT scope, key FROM idempotency_records
-                                     WHERE created_at < now() - make_interval(hours => %s) LIMIT %s)
-            """,
-            (retention_hours, BATCH),
-        )
-        return cursor.rowcount
+class Expiry:
+    """Removes records past their retention, and the counts of their retries, which are not counted themselves.
+
+    Each batch goes on in the table where the one before it ended: what was removed lies there still, and would be
+    gone through again. What comes to lie before that is young, or waits for the next cleanup.
+    """
+
+    def __init__(self, retention_hours: int) -> None:
+        self._retention_hours = retention_hours
+        self._reached: dict[str, str | None] = {"idempotency_retries": START, "idempotency_records": START}
+
+    def remove_some(self) -> int:
+        """Returns the number of records."""
+        self._remove("idempotency_retries", "last_at")
+        return self._remove("idempotency_records", "created_at")
+
+    def _remove(self, table: str, column: str) -> int:
+        if self._reached[table] is None:
+            return 0
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronize_seqscans = off")  # from the start on, not from where others read
+            cursor.execute(
+                f"""
+                WITH old AS MATERIALIZED (
+                     SELECT ctid AS place FROM {table}
+                      WHERE {column} < now() - make_interval(hours => %s) AND ctid > %s::tid LIMIT %s),
+                     gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT place FROM old)))
+                SELECT count(*), max(place)::text FROM old
+                """,
+                (self._retention_hours, self._reached[table], BATCH),
+            )
+            count, last = cursor.fetchone()
+        self._reached[table] = last if count == BATCH else None
+        return int(count)

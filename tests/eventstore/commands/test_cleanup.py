@@ -6,6 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.domain.commands import Deposit
@@ -110,6 +111,34 @@ def test_all_that_is_past_its_retention_goes_at_once(
     done = cleanup.cleanup()
     assert (done.removed["idempotency_records"], done.unfinished) == (130, [])
     assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
+
+
+def test_each_batch_of_old_records_goes_on_where_the_last_one_ended(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the pages of the table that are read: some for each record, however many records there were before it."""
+    monkeypatch.setattr(cleanup, "BATCH", 1)
+    bank.do(Deposit(bank.open(), Money(100, "EUR")), key="young")
+    sweeper.execute(
+        "INSERT INTO idempotency_records SELECT scope, 'old-' || n, fingerprint, command_id, aggregate_id, result,"
+        " '2001-02-03' FROM (SELECT * FROM idempotency_records LIMIT 1) r, generate_series(1, 600) n"
+    )
+    sweeper.execute("ANALYZE idempotency_records")
+
+    with transaction.atomic():
+        before = pages_read()
+        done = cleanup.cleanup()
+        read = pages_read() - before
+
+    assert done.removed["idempotency_records"] == 600
+    assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
+    assert read < 600 * 5
+
+
+def pages_read() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_blocks_fetched('idempotency_records'::regclass)")
+        return int(cursor.fetchone()[0])
 
 
 def test_the_recurring_cleanup_leaves_orphans_for_a_person_to_look_at(

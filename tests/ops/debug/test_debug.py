@@ -85,14 +85,14 @@ def test_a_cleanup_that_runs_out_of_time_says_what_it_removed_and_is_audited(
     for number in range(60):
         bank.do(Deposit(ann, Money(100, "EUR")), key=f"old-{number}")
     sweeper.execute("UPDATE idempotency_records SET created_at = created_at - %s", (timedelta(days=30),))
-    remove_some = cleanup._expire_records
+    remove_some = cleanup.Expiry.remove_some
 
-    def remove_slowly(retention_hours: int) -> int:
+    def remove_slowly(self: cleanup.Expiry) -> int:
         time.sleep(0.1)
-        return remove_some(retention_hours)
+        return remove_some(self)
 
     monkeypatch.setattr(cleanup, "BATCH", 1)
-    monkeypatch.setattr(cleanup, "_expire_records", remove_slowly)
+    monkeypatch.setattr(cleanup.Expiry, "remove_some", remove_slowly)
     monkeypatch.setattr(views, "CLEANUP_WITHIN", 4.0)
     before = IdempotencyRecord.objects.count()
     answer = operator.http.post("/debug/cleanup")
