@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
-from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
 from eventstore import feed
@@ -19,6 +18,7 @@ from eventstore.projections import checkpoints
 from eventstore.projections.applying import Gap, Span, apply_events
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Outdated, Paused
+from eventstore.projections.telling import Teller
 from ops.conf import get_settings
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class Follower:
         self._fill_size = config.projection_batch_size
         self._failures = 0
         self._not_before = 0.0
-        self._recorded = ""
+        self._teller = Teller(projection)
 
     def take(self, batch: Batch, owned: Collection[int]) -> bool:
         """Applies a batch, and before it whatever is missing of the owned shards; False when it could not."""
@@ -137,9 +137,7 @@ class Follower:
             except Interrupted:
                 return False
             except Paused as paused:  # what it misses meanwhile it takes from the feed
-                if self._recorded != "waits":
-                    log.info("projection_waits", projection=self.projection.name, reason=str(paused))
-                self._recorded = "waits"
+                self._teller.waits(paused)
                 self._not_before = time.monotonic() + PAUSE_LOOK
                 return False
             except (OperationalError, InterfaceError) as error:
@@ -154,23 +152,12 @@ class Follower:
                 return False
             else:
                 self._failures, self._not_before = 0, 0.0
-                self._record("running")
+                self._teller.record("running")
                 return True
 
     def _fail(self, state: str, error: Exception) -> None:
         self._failures += 1
         self._not_before = time.monotonic() + min(LONGEST_PAUSE, 0.25 * 2.0**self._failures)
         connection.close()
-        self._record(state, repr(error))
+        self._teller.record(state, repr(error))
         log.error("projection_failed", projection=self.projection.name, failures=self._failures, exc_info=error)
-
-    def _record(self, state: str, reason: str = "") -> None:
-        if state == self._recorded == "running":
-            return
-        try:
-            with connection.cursor() as cursor:
-                checkpoints.set_state(cursor, self.projection.name, state, reason)
-            self._recorded = state
-        except DatabaseError:
-            connection.close()
-            self._recorded = ""

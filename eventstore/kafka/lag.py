@@ -34,15 +34,6 @@ class Lag:
     relay_alive: bool
     shards: list[ShardLag]
 
-    @property
-    def relay_behind(self) -> int:
-        return max(0, self.mark - self.relayed)
-
-    @property
-    def furthest_behind(self) -> int:
-        """Of the shard with most to catch up."""
-        return max((shard.behind for shard in self.shards), default=0)
-
 
 def lag() -> Lag:
     """Three short statements; nothing is asked of Kafka, so that it answers when Kafka does not."""

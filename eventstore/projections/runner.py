@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from eventstore import feed
@@ -17,6 +16,7 @@ from eventstore.projections.applying import apply_events, whole_feed
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Outdated, Paused
 from eventstore.projections.rebuild import LONGEST_SILENCE, rebuild
+from eventstore.projections.telling import Teller
 from ops.conf import get_settings
 from ops.service import seldom_heard
 
@@ -49,7 +49,7 @@ class Runner:
         self._reached = -1
         self._failures = 0
         self._not_before = 0.0
-        self._recorded = ""
+        self._teller = Teller(projection)
         self._look_again = 0.0
         try:
             with transaction.atomic(), connection.cursor() as cursor:
@@ -106,32 +106,21 @@ class Runner:
         try:
             taken = self.step()
         except Paused as paused:
-            if self._recorded != "waits":
-                log.info("projection_waits", projection=self.projection.name, reason=str(paused))
-            self._recorded = "waits"
+            self._teller.waits(paused)
             self._not_before = time.monotonic() + PAUSE_LOOK
             return 0
         except Exception as error:
             self._failures += 1
             self._not_before = time.monotonic() + min(LONGEST_PAUSE, 0.25 * 2**self._failures)
             connection.close()  # it may be broken; the pool gives a sound one
-            self._record("paused" if isinstance(error, (UnknownEventType, Outdated)) else "failed", repr(error))
+            self._teller.record(
+                "paused" if isinstance(error, (UnknownEventType, Outdated)) else "failed", repr(error)
+            )
             log.exception("projection_failed", projection=self.projection.name, failures=self._failures)
             return 0
         self._failures = 0
-        self._record("running")
+        self._teller.record("running")
         return taken
-
-    def _record(self, state: str, reason: str = "") -> None:
-        if state == self._recorded == "running":
-            return
-        try:
-            with connection.cursor() as cursor:
-                checkpoints.set_state(cursor, self.projection.name, state, reason)
-            self._recorded = state
-        except DatabaseError:
-            connection.close()
-            self._recorded = ""
 
 
 def catch_up(projections: Sequence[Projection[Any]]) -> int:

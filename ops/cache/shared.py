@@ -97,19 +97,6 @@ class SharedCache(Generic[T]):
             raws = self._get(self._place(key, version))
         return self._read(key, version, raws[-1])
 
-    def newest_many(self, keys: Sequence[str]) -> dict[str, Document[T]]:
-        """The documents that the pointers of `keys` name, as far as there are any; two round trips per batch."""
-        found: dict[str, Document[T]] = {}
-        for some in self._batches(keys):
-            pointers = self._get(*map(self._pointer, some))
-            versions = {key: self._pointed_at(key, raw) for key, raw in zip(some, pointers, strict=True)}
-            named = [(key, version) for key, version in versions.items() if version]
-            raws = self._get(*(self._place(key, version) for key, version in named))
-            for (key, version), raw in zip(named, raws, strict=True):
-                if document := self._read(key, version, raw):
-                    found[key] = document
-        return found
-
     def put_many(self, documents: Mapping[str, Document[T]]) -> int:
         """Stores documents in pipelines of `PIPELINE`; returns how many were stored before Redis or time ran out."""
         stored = 0

@@ -287,8 +287,8 @@ CODE = (
     ),
     Kept(
         "redis::pipe()",
-        "several keys are read and written in one exchange",
-        ("tests/ops/cache/test_shared.py::test_many_are_read_and_written_in_pipelines",),
+        "a pointer is read with its document, and many are written, in one exchange",
+        ("tests/ops/cache/test_shared.py::test_many_are_written_in_pipelines",),
     ),
     Kept(
         "warmup_frequently_accessed_accounts",
