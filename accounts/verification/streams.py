@@ -1,6 +1,7 @@
 """First pass, stream by stream: versions without holes, hash chains, heads, and what is folded from them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,12 @@ BATCH = 2000
 Row = Mapping[str, Any]
 DailyRows = dict[tuple[UUID, Any], Row]
 NIL = UUID(int=0)
+UNREADABLE = (UnknownEventType, TypeError, ValueError, KeyError)
+"""What is raised by an event that this code did not write."""
+
+
+class _Broken(Exception):
+    """A stream that cannot be folded to its end."""
 
 
 class StreamPass:
@@ -71,32 +78,58 @@ class StreamPass:
         daily: DailyRows,
         hold_rows: dict[UUID, Any],
     ) -> None:
+        try:
+            state, days, holds = self._folded(aggregate_id, events)
+        except _Broken as broken:
+            self._found.add(str(broken))
+            self._leave_out(aggregate_id, events, daily, hold_rows)
+            return
+        self._compare_head(aggregate_id, events[-1], head)
+        self._compare_account(state, events, row)
+        self._compare_days(days, daily)
+        self._compare_holds(holds, hold_rows)
+
+    def _folded(self, aggregate_id: UUID, events: list[StoredEvent]) -> tuple[State, Days, dict[UUID, HoldState]]:
+        """What the events make of the account, its days and its holds.
+
+        Raises:
+            _Broken: a version is missing, a hash is wrong, or an event cannot be folded.
+        """
         previous, state = GENESIS, None
         days: Days = {}
         holds: dict[UUID, HoldState] = {}
         for expected_version, stored in enumerate(events, start=1):
             if stored.version != expected_version:
-                self._found.add(f"stream {aggregate_id} has no version {expected_version}")
-                return
+                raise _Broken(f"stream {aggregate_id} has no version {expected_version}")
             if stored.hash_after(previous) != stored.hash:
-                self._found.add(f"stream {aggregate_id} version {stored.version}: its hash does not fit its content")
-                return
+                raise _Broken(f"stream {aggregate_id} version {stored.version}: its hash does not fit its content")
             previous = stored.hash
             try:
                 state = evolve(state, aggregate_id, stored.event)
                 fold_hold(holds, stored)
-            except (BrokenStream, UnknownEventType, TypeError, ValueError, KeyError) as error:
-                self._found.add(f"stream {aggregate_id} version {stored.version} cannot be folded: {error}")
-                return
+            except (BrokenStream, *UNREADABLE) as error:
+                raise _Broken(f"stream {aggregate_id} version {stored.version} cannot be folded: {error}") from error
             if isinstance(stored.event, Posting) and self._daily_applied(stored):
                 add_posting(days, stored)
-            if isinstance(stored.event, PostingReversed):
-                self._reversals[stored.event.reverses] = stored.command_id
-        self._compare_head(aggregate_id, events[-1], head)
+            self._note_reversal(stored)
         assert state is not None
-        self._compare_account(state, events, row)
-        self._compare_days(days, daily)
-        self._compare_holds(holds, hold_rows)
+        return state, days, holds
+
+    def _leave_out(
+        self, aggregate_id: UUID, events: list[StoredEvent], daily: DailyRows, hold_rows: dict[UUID, Any]
+    ) -> None:
+        """Of a broken stream that alone is told: nothing is known of what its rows should be."""
+        for key in [key for key in daily if key[0] == aggregate_id]:
+            del daily[key]
+        for hold_id in [hold_id for hold_id, row in hold_rows.items() if row["account_id"] == aggregate_id]:
+            del hold_rows[hold_id]
+        for stored in events:
+            with suppress(*UNREADABLE):
+                self._note_reversal(stored)
+
+    def _note_reversal(self, stored: StoredEvent) -> None:
+        if isinstance(stored.event, PostingReversed):
+            self._reversals[stored.event.reverses] = stored.command_id
 
     def _compare_head(self, aggregate_id: UUID, last: StoredEvent, head: Row | None) -> None:
         expected = (last.version, last.hash, last.timestamp)

@@ -210,3 +210,22 @@ def test_a_damaged_inline_read_model_is_mended_by_a_rebuild(bank: Bank, sweeper:
 
     assert bank.footprint() == before
     call_command("verify_ledger")
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_of_a_broken_stream_nothing_else_is_told(bank: Bank, sweeper: psycopg.Connection, is_last: bool) -> None:
+    broken, sound = bank.open("100.00"), bank.open("100.00")
+    bank.hold(broken, "1.00")
+    bank.hold(sound, "1.00")
+    bank.reverse(bank.withdraw(broken, "2.00").transaction_id)
+    catch_up(projections.registered())
+    version = Account.objects.get(id=broken).version if is_last else 1
+    changed = "UPDATE events SET metadata = metadata - 'actor' WHERE (aggregate_id, version) = (%s, %s)"
+    sweeper.execute(changed, (broken, version))
+    sweeper.execute("UPDATE daily_balances SET postings = 9 WHERE account_id = %s", (sound,))
+
+    found = verify()
+
+    assert found.first_differences[0] == f"stream {broken} version {version}: its hash does not fit its content"
+    assert found.first_differences[1].startswith(f"daily_balances: account {sound} on ")
+    assert found.differences == 2
