@@ -57,7 +57,11 @@ KINDS: dict[E, Kind] = {
     E.ACCOUNT_FROZEN: Kind(422, "The account is frozen", "Bank staff must unfreeze it first."),
     E.ACCOUNT_NOT_FROZEN: Kind(422, "The account is not frozen", "There is nothing to undo."),
     E.ACCOUNT_CLOSED: Kind(422, "The account is closed", "Use another account: a closed one stays closed."),
-    E.BALANCE_NOT_ZERO: Kind(422, "The account still holds or owes money", "Bring its balance to zero first."),
+    E.BALANCE_NOT_ZERO: Kind(
+        422,
+        "The account still holds or owes money",
+        "Bring its `balance` to zero, and capture or release what is `held`, first.",
+    ),
     E.CURRENCY_MISMATCH: Kind(422, "The currencies differ", "Send the amount in the account's currency."),
     E.SAME_ACCOUNT: Kind(422, "Both accounts are the same", "Name two different accounts."),
     E.INVALID_AMOUNT: Kind(
@@ -67,7 +71,9 @@ KINDS: dict[E, Kind] = {
     E.BALANCE_LIMIT_EXCEEDED: Kind(422, "The balance would pass the limit", "Use another account for the rest."),
     E.INSUFFICIENT_FUNDS: Kind(422, "Not enough money is available", "Send at most what `available` says."),
     E.OVERDRAFT_NOT_ALLOWED: Kind(422, "The product does not allow this overdraft", "Ask for a lower limit."),
-    E.OVERDRAFT_IN_USE: Kind(422, "The overdraft is in use", "Bring the balance above the new limit first."),
+    E.OVERDRAFT_IN_USE: Kind(
+        422, "The overdraft is in use", "Bring the `balance`, less what is `held`, above the new limit first."
+    ),
     E.ALREADY_REVERSED: Kind(422, "The transaction was reversed before", "`reversed_by` names the reversal."),
     E.NOT_REVERSIBLE: Kind(422, "The transaction cannot be reversed", "Post a movement of its own instead."),
     E.HOLD_NOT_FOUND: Kind(404, "There is no such hold", "Check the hold's id and whose care its account is in."),

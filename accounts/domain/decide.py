@@ -261,12 +261,14 @@ def _change_overdraft_limit(command: c.ChangeOverdraftLimit, facts: Facts) -> De
     _require_not_closed(account)
     _require_currency(account, command.limit.currency)
     _require_overdraft_within(command.limit.minor, account.product)
-    if account.available - account.overdraft_limit + command.limit.minor < 0:
+    if account.held - account.balance > command.limit.minor:
         raise Refusal(
             ErrorCode.OVERDRAFT_IN_USE,
-            "The account is overdrawn by more than the new limit.",
+            "The account is overdrawn by more than the new limit."
+            if -account.balance > command.limit.minor
+            else "Holds on the account reserve more than the new limit would cover: release them first.",
             field="overdraft_limit",
-            balance=format_minor(account.balance, account.currency),
+            **_booked_and_held(account),
         )
     changed = e.OverdraftLimitChanged(overdraft_limit=command.limit.minor, previous=account.overdraft_limit)
     return [(account.id, changed)]
@@ -292,9 +294,10 @@ def _close(command: c.CloseAccount, facts: Facts) -> Decision:
     if account.balance != 0 or account.held != 0:
         raise Refusal(
             ErrorCode.BALANCE_NOT_ZERO,
-            "An account is closed at a balance of zero: move the rest first.",
-            balance=format_minor(account.balance, account.currency),
-            held=format_minor(account.held, account.currency),
+            "An account is closed at a balance of zero: move the rest first."
+            if account.balance
+            else "An account is closed when nothing on it is held: capture or release its holds first.",
+            **_booked_and_held(account),
         )
     return [(account.id, e.AccountClosed())]
 
@@ -386,6 +389,11 @@ def _funds_told(account: Account, facts: Facts) -> dict[str, str]:
     if facts.custodian not in (None, account.custodian):
         return {}
     return {"available": format_minor(account.available, account.currency), "currency": account.currency}
+
+
+def _booked_and_held(account: Account) -> dict[str, str]:
+    balance, held = (format_minor(amount, account.currency) for amount in (account.balance, account.held))
+    return {"balance": balance, "held": held, "currency": account.currency}
 
 
 def _own_account(account_id: UUID, facts: Facts) -> Account:

@@ -12,8 +12,8 @@ ADVICE = {
     ErrorCode.ACCOUNT_NOT_FROZEN: "There is nothing to undo.",
     ErrorCode.ACCOUNT_NOT_FOUND: "Check the account id.",
     ErrorCode.CURRENCY_MISMATCH: "Choose an account of the same currency.",
-    ErrorCode.BALANCE_NOT_ZERO: "Withdraw or transfer what is left, or have the debt paid.",
-    ErrorCode.OVERDRAFT_IN_USE: "Choose a limit that covers what is owed.",
+    ErrorCode.BALANCE_NOT_ZERO: "Withdraw or transfer what is left, or have the debt paid; release what is held.",
+    ErrorCode.OVERDRAFT_IN_USE: "Choose a limit that covers what is owed and what is held.",
     ErrorCode.ALREADY_REVERSED: "A transaction is reversed once: post a new movement where one is needed.",
     ErrorCode.HOLD_NOT_OPEN: "There is nothing left to do: its page says what became of it.",
     ErrorCode.CAPTURE_EXCEEDS_HOLD: "Capture at most what is held, and withdraw the rest.",
@@ -30,6 +30,9 @@ UNKNOWN = (
     "The connection broke, and it is not known whether the command was executed. Send this form again as it is: it "
     "is done at most once, and if it had been done, you are shown the first result."
 )
+
+FIGURES = {"available": "Available are", "balance": "The balance is", "held": "Held are"}
+"""How the figures of a refusal are told; each is in the currency that it names."""
 
 FIELD_OF_CODE = {ErrorCode.INSUFFICIENT_FUNDS: "amount"}
 """Where a refusal that names no field belongs on a form that has this one."""

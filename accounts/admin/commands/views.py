@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.cells import account_url, balances, hold_url, transaction_url
-from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, NOTHING_DONE, UNKNOWN
+from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, FIGURES, NOTHING_DONE, UNKNOWN
 from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
 from accounts.admin.commands.second_person import ask_for, why_two
@@ -114,11 +114,7 @@ def _explain(form: CommandForm, refusal: Refusal) -> None:
 
 def _facts(refusal: Refusal) -> list[str]:
     extra = refusal.extra
-    if "available" in extra:
-        return [f"Available are {extra['available']} {extra.get('currency', '')}.".replace(" .", ".")]
-    if "held" in extra and "currency" in extra:
-        return [f"Held are {extra['held']} {extra['currency']}."]
-    return [f"The balance is {extra['balance']}."] if "balance" in extra else []
+    return [f"{words} {extra[name]} {extra['currency']}." for name, words in FIGURES.items() if name in extra]
 
 
 def _tell(request: HttpRequest, page: CommandPage, executed: Executed) -> None:

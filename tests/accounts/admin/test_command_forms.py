@@ -175,6 +175,23 @@ def test_a_capture_beyond_the_hold_says_what_is_held(bank: Bank, teller: Client)
     assert bank.footprint() == before
 
 
+def test_an_account_that_a_hold_keeps_from_being_closed_says_what_is_held(bank: Bank, supervisor: Client) -> None:
+    ann = bank.open(overdraft="10.00")
+    bank.hold(ann, "4.00")
+    before = bank.footprint()
+
+    closed, lowered = (
+        send(supervisor, at(ann, "close")),
+        send(supervisor, at(ann, "change-overdraft-limit"), limit="3"),
+    )
+
+    told = "The balance is 0.00 EUR. Held are 4.00 EUR. Nothing was done."
+    assert told in errors(closed)["__all__"][0]
+    assert "release its holds first" in errors(closed)["__all__"][0]
+    assert told in errors(lowered)["limit"][0]
+    assert bank.footprint() == before
+
+
 def test_a_hold_past_its_time_is_offered_for_release_alone(bank: Bank, teller: Client) -> None:
     hold = bank.overdue_hold(bank.open("10.00"), "4.00")
 

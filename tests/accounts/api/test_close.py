@@ -22,7 +22,12 @@ def test_an_account_with_money_in_it_stays_open(api: Caller, bank: Bank) -> None
     answer = api.post(f"/accounts/{account_id}/close")
 
     assert refusal(answer) == (422, "balance_not_zero")
-    assert answer.json()["balance"] == "0.01"
+    assert {name: answer.json()[name] for name in ("balance", "held", "currency")} == {
+        "balance": "0.01",
+        "held": "0.00",
+        "currency": "EUR",
+    }
+    assert "move the rest first" in answer.json()["detail"]
     assert bank.footprint() == before
 
 
@@ -32,4 +37,18 @@ def test_an_account_that_owes_stays_open(api: Caller, bank: Bank) -> None:
     before = bank.footprint()
 
     assert refusal(api.post(f"/accounts/{account_id}/close")) == (422, "balance_not_zero")
+    assert bank.footprint() == before
+
+
+def test_an_account_that_a_hold_alone_keeps_open_says_what_is_held(api: Caller, bank: Bank) -> None:
+    account_id = api.open(overdraft_limit="10.00")
+    api.post(f"/accounts/{account_id}/holds", {"amount": "4.00", "currency": "EUR"})
+    before = bank.footprint()
+
+    answer = api.post(f"/accounts/{account_id}/close")
+
+    assert refusal(answer) == (422, "balance_not_zero")
+    body = answer.json()
+    assert (body["balance"], body["held"], body["currency"]) == ("0.00", "4.00", "EUR")
+    assert body["detail"] == "An account is closed when nothing on it is held: capture or release its holds first."
     assert bank.footprint() == before

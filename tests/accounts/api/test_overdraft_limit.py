@@ -33,7 +33,23 @@ def test_a_limit_below_what_is_used_is_refused(api: Caller, bank: Bank) -> None:
 
     assert refusal(answer) == (422, "overdraft_in_use")
     assert fields_at_fault(answer) == {"overdraft_limit": "overdraft_in_use"}
+    assert answer.json()["detail"] == "The account is overdrawn by more than the new limit."
     assert bank.footprint() == before
+
+
+def test_a_limit_that_holds_alone_keep_up_is_refused_with_what_is_held(api: Caller, bank: Bank) -> None:
+    account_id = api.open("1.00", overdraft_limit="50.00")
+    api.post(f"/accounts/{account_id}/holds", {"amount": "31.00", "currency": "EUR"})
+    before = bank.footprint()
+
+    answer = put(api, account_id, "29.99")
+
+    assert refusal(answer) == (422, "overdraft_in_use")
+    body = answer.json()
+    assert (body["balance"], body["held"], body["currency"]) == ("1.00", "31.00", "EUR")
+    assert body["detail"] == "Holds on the account reserve more than the new limit would cover: release them first."
+    assert bank.footprint() == before
+    assert put(api, account_id, "30.00").status_code == 200
 
 
 @pytest.mark.parametrize(
