@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from msgspec.structs import asdict
 
-from accounts.models import Account
-from accounts.projections.accounts import account_row
+from accounts.domain.holds import Hold as HoldState
+from accounts.models import Account, Hold
+from accounts.projections.accounts import account_row, fold_hold
 from eventstore import store
 from eventstore.events import StoredEvent
 from eventstore.hashing import GENESIS
@@ -138,6 +140,30 @@ def row_agreements(account_id: UUID, *, use_snapshots: bool) -> list[Agreement]:
         return [Agreement("Account", "there is a row" if row else "there is no row", "something else")]
     state = store.load(account_id, use_snapshots=use_snapshots).state
     return [Agreement(name, row[name], value) for name, value in account_row(state, first, last).items()]
+
+
+def hold_agreements(account_id: UUID) -> list[Agreement]:
+    """Where the rows of the account's holds are not what its events make, field by field, in the order of ids.
+
+    Raises:
+        what `accounts.explaining.FOLD_ERRORS` lists: the events cannot be folded.
+    """
+    holds: dict[UUID, HoldState] = {}
+    for stored in store.read_stream(account_id):
+        fold_hold(holds, stored)
+    rows: dict[UUID, Mapping[str, Any]] = {
+        row["id"]: row for row in Hold.objects.filter(account_id=account_id).values()
+    }
+    found: list[Agreement] = []
+    for hold_id in sorted(rows.keys() | holds.keys()):
+        row, hold = rows.get(hold_id), holds.get(hold_id)
+        if row is None or hold is None:
+            says, made = ("there", "none") if row else ("missing", "one")
+            found.append(Agreement(f"Row of hold {hold_id}", says, made))
+        else:
+            each = (Agreement(f"{name} of hold {hold_id}", row[name], value) for name, value in asdict(hold).items())
+            found += [agreement for agreement in each if not agreement.agrees]
+    return found
 
 
 def _last_event(account_id: UUID) -> StoredEvent | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from accounts.chain import WholeChain, head_agreements, one_instant, row_agreements, whole_chain
+from accounts.chain import WholeChain, head_agreements, hold_agreements, one_instant, row_agreements, whole_chain
 from accounts.explaining import FOLD_ERRORS
 from accounts.verification import verify
 from eventstore.errors import StoreBusy
@@ -37,7 +37,7 @@ VERIFY = JobAction(
 
 
 TOLD = 100
-"""Broken links that a report names."""
+"""Broken links that a report names, and wrong values."""
 
 
 def _verify_chain(order: Order, progress: Progress) -> Sequence[str]:
@@ -46,14 +46,14 @@ def _verify_chain(order: Order, progress: Progress) -> Sequence[str]:
     with one_instant():
         progress.step("Recomputing each link from the first event on")
         whole = whole_chain(account_id, TOLD, no_limit=True, progress=progress)
-        progress.step("Folding every event, and comparing the account with that")
+        progress.step("Folding every event, and comparing the account and its holds with that")
         wrong = [*_broken(whole), *_disagreements(account_id)]
     summary = f"{whole.links} links were recomputed."
     if wrong:
         raise JobFailed(
             "The account does NOT agree with its events: freeze it, and have somebody look.", [summary, *wrong]
         )
-    return [f"{summary} All hold, and the account is what its events make."]
+    return [f"{summary} All hold, and the account and its holds are what its events make."]
 
 
 def _broken(whole: WholeChain) -> list[str]:
@@ -70,9 +70,13 @@ def _disagreements(account_id: UUID) -> list[str]:
     cannot = []
     try:
         found += row_agreements(account_id, use_snapshots=False)
+        found += hold_agreements(account_id)
     except FOLD_ERRORS as error:
         cannot = [f"The account cannot be compared: its events cannot be folded ({error})."]
-    told = [f"{each.what} is {each.says}; the events make {each.events_make}." for each in found if not each.agrees]
+    wrong = [each for each in found if not each.agrees]
+    told = [f"{each.what} is {each.says}; the events make {each.events_make}." for each in wrong[:TOLD]]
+    if len(wrong) > len(told):
+        told.append(f"{len(wrong) - len(told)} further values are not what the events make.")
     return told + cannot
 
 

@@ -81,7 +81,7 @@ class VerifyChain(ByJob):
     button = "Check all links as a job"
     about = (
         "Recomputes every hash of the account's stream from the first event on, folds every event, and compares the "
-        "head of the stream and the account with that. Changes nothing; the report stays."
+        "head of the stream, the account and its holds with that. Changes nothing; the report stays."
     )
     command = "manage.py verify_ledger"
 

@@ -6,8 +6,9 @@ import psycopg
 import pytest
 from django.test import Client
 
-from accounts.models import Account
+from accounts.models import Account, Hold
 from accounts.roles import ROLES
+from eventstore.events import new_id
 from ops.models import Job
 from tests.bank import Bank
 from tests.ops.admin.dialog import confirm, preview, worked
@@ -48,7 +49,9 @@ def test_a_chain_that_is_too_long_for_a_page_is_checked_whole(ann: UUID, supervi
     job = done(supervisor, ann)
 
     assert job.state == "done"
-    assert job.report == ["6 links were recomputed. All hold, and the account is what its events make."]
+    assert job.report == [
+        "6 links were recomputed. All hold, and the account and its holds are what its events make."
+    ]
     assert bank.footprint() == before
 
 
@@ -72,6 +75,43 @@ def test_a_cut_off_end_and_a_wrong_row_are_told(ann: UUID, supervisor: Client, s
     assert "The end is missing: the head of the stream knows of 1 more events." in report
     assert "Version of the head is 6; the events make 5." in report
     assert "balance is 1; the events make 9700." in report
+
+
+def test_holds_that_are_not_what_the_events_make_are_told(
+    ann: UUID, supervisor: Client, bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    changed, lost, sound = (bank.hold(ann, "1.00") for _ in range(3))
+    bank.hold(bank.open("1.00", owner="Bob"), "1.00")
+    Hold.objects.filter(pk=changed).update(contra="cash:EUR")
+    sweeper.execute("DELETE FROM holds WHERE id = %s", (lost,))
+    invented = new_id()
+    Hold.objects.create(**Hold.objects.filter(pk=sound).values()[0] | {"id": invented})
+    before = bank.footprint()
+
+    job = done(supervisor, ann)
+
+    assert job.state == "failed"
+    assert job.report == [
+        "9 links were recomputed.",
+        f"contra of hold {changed} is cash:EUR; the events make cards:EUR.",
+        f"Row of hold {lost} is missing; the events make one.",
+        f"Row of hold {invented} is there; the events make none.",
+    ]
+    assert bank.footprint() == before
+
+
+def test_only_so_many_wrong_holds_are_told_one_by_one(
+    ann: UUID, supervisor: Client, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.jobs.TOLD", 2)
+    for _ in range(4):
+        bank.hold(ann, "1.00")
+    Hold.objects.update(description="rent")
+
+    report = done(supervisor, ann).report
+
+    assert len(report) == 4
+    assert report[-1] == "2 further values are not what the events make."
 
 
 def test_events_that_cannot_be_folded_are_told(ann: UUID, supervisor: Client, sweeper: psycopg.Connection) -> None:
