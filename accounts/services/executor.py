@@ -376,11 +376,12 @@ class _Batch:
     def _result(
         self, command_id: UUID, subject: Sequence[UUID], custodian: str | None, hold: HoldState | None
     ) -> dict[str, object]:
-        """The answer; it tells a sender nothing of accounts that are not in its care."""
+        """The answer; it tells a sender nothing of accounts that are not in its care. Its time is the one in the books
+        of the command's own account, which is later than the clock where that was set back."""
         accounts = [self.accounts[account_id] for account_id in dict.fromkeys(subject)]
         result: dict[str, object] = {
             "transaction_id": str(command_id),
-            "recorded_at": self.now.isoformat(),
+            "recorded_at": self.append.head(subject[0]).last_timestamp.isoformat(),
             "accounts": [
                 {
                     "id": str(account.id),

@@ -1,8 +1,11 @@
 """The executor: batches, idempotency, expected versions, lost races."""
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 import pytest
 
+from accounts import selectors
 from accounts.domain.commands import Command, Deposit, OpenAccount, Transfer, Withdraw
 from accounts.domain.decide import Decision, Facts
 from accounts.domain.errors import ErrorCode, Refusal
@@ -234,6 +237,21 @@ def test_a_read_model_that_disagrees_with_its_stream_is_not_built_on(bank: Bank,
         bank.withdraw(ann, "100.00")
 
     assert bank.footprint() == before
+
+
+def test_the_answer_tells_the_time_in_the_books_where_the_clock_was_set_back(bank: Bank) -> None:
+    ann, bob = bank.open("1.00"), bank.open()
+    ahead = datetime.now(UTC) + timedelta(days=2)
+    execute([bank.envelope(Deposit(ann, EURO))], recorded_at=ahead)
+
+    executed = bank.transfer(ann, bob, "1.00")
+
+    postings = selectors.transaction(executed.transaction_id, None).postings
+    assert executed.result["recorded_at"] == ahead.isoformat()
+    assert postings[0]["recorded_at"] == ahead
+    assert postings[1]["recorded_at"] < ahead, "another account's time goes on as before"
+    [value_date] = {posting["value_date"] for posting in postings}
+    assert value_date < ahead.date(), "that is by the clock, the same on both sides"
 
 
 def test_the_sender_learns_nothing_of_accounts_that_are_not_in_its_care(bank: Bank) -> None:
