@@ -158,13 +158,17 @@ class Append:
             head = self._heads[aggregate_id] = StreamHead(aggregate_id)
         return head
 
+    def time_after(self, aggregate_id: UUID, now: datetime) -> datetime:
+        """When the next event of a stream is recorded: no earlier than the one before it."""
+        return max(now, self.head(aggregate_id).last_timestamp)
+
     def add(self, new: NewEvent, stamp: CommandStamp) -> int:
         """Puts an event behind the last one of its stream, no earlier in time; returns its version."""
         head = self.head(new.aggregate_id)
         self._expected.setdefault(head.aggregate_id, head.version)
         data = canonical_json(new.data)
         version = head.version + 1
-        timestamp = max(stamp.recorded_at, head.last_timestamp)
+        timestamp = self.time_after(new.aggregate_id, stamp.recorded_at)
         event_id = new_id()
         hash_ = chain_hash(
             head.hash,

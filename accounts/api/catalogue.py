@@ -131,6 +131,11 @@ KINDS: dict[E, Kind] = {
     E.OVERLOADED: Kind(
         503, "The bank is too busy", "Nothing was done. Send the same request again later.", retry_after=1
     ),
+    E.BROKEN_HISTORY: Kind(
+        500,
+        "The books contradict themselves",
+        "Nothing was done. Bank staff must mend the account first; then send the command again.",
+    ),
     E.OUTCOME_UNKNOWN: Kind(
         503,
         "The outcome is not known",

@@ -64,6 +64,7 @@ class ErrorCode(StrEnum):
     CONCURRENCY_CONFLICT = "concurrency_conflict"
     OVERLOADED = "overloaded"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    BROKEN_HISTORY = "broken_history"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from prometheus_client import Counter
 
-from accounts.services.envelope import Envelope, Executed, Outcome, Refused
+from accounts.services.envelope import Broken, Envelope, Executed, Outcome, Refused
 from eventstore.errors import OutcomeUnknown, StoreBusy
 
 COMMANDS = Counter(
@@ -43,7 +43,7 @@ def _series(command: str, outcome: str) -> Counter:
 def _told(became: Outcome | BaseException) -> str:
     if isinstance(became, Executed):
         return "replayed" if became.replayed else "executed"
-    if isinstance(became, Refused):
+    if isinstance(became, Refused) and not isinstance(became, Broken):
         return "refused"
     if isinstance(became, StoreBusy):
         return "busy"

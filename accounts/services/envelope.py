@@ -9,6 +9,7 @@ from msgspec import Struct
 from accounts.domain.commands import Command, OpenAccount, PlaceHold
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import to_data
+from eventstore.errors import BrokenHistory
 from eventstore.events import Context
 from eventstore.idempotency import IdempotencyKey, fingerprint
 
@@ -54,8 +55,25 @@ class Refused(Struct, frozen=True):
     def because(cls, refusal: Refusal) -> "Refused":
         return cls(refusal.code, refusal.message, refusal.field, refusal.extra)
 
-    def as_error(self) -> Refusal:
+    def as_error(self) -> Refusal | BrokenHistory:
         return Refusal(self.code, self.message, field=self.field, **self.extra)
+
+
+class Broken(Refused, frozen=True):
+    """It did not happen, since an account that it touches contradicts its events. `why` is for the bank alone."""
+
+    why: str = ""
+
+    @classmethod
+    def by(cls, error: BrokenHistory) -> "Broken":
+        message = (
+            "An account that the command touches contradicts its events. Nothing was done: bank staff must mend it "
+            "first; then send the command again."
+        )
+        return cls(ErrorCode.BROKEN_HISTORY, message, why=str(error))
+
+    def as_error(self) -> BrokenHistory:
+        return BrokenHistory(self.why)
 
 
 Outcome = Executed | Refused

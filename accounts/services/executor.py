@@ -12,13 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import stamina
+import structlog
 from django.db import connection
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, BrokenStream, evolve
 from accounts.domain.commands import ON_A_HOLD, ReverseTransaction
 from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
-from accounts.domain.events import HOLD_EVENTS, HoldCaptured, HoldPlaced, HoldReleased, Posting, to_data
+from accounts.domain.events import HOLD_EVENTS, Posting, to_data
 from accounts.domain.holds import Hold as HoldState
 from accounts.domain.holds import evolve_hold
 from accounts.domain.journal import imbalances
@@ -26,7 +27,7 @@ from accounts.models import Hold
 from accounts.services import inline
 from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
-from accounts.services.envelope import Envelope, Executed, Outcome, Refused
+from accounts.services.envelope import Broken, Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
 from eventstore.appending import Append, CommandStamp, Opening, held_streams
 from eventstore.errors import BrokenHistory, LockTimeout
@@ -44,6 +45,9 @@ MAX_BATCH = 10_000
 WRITTEN_AT_ONCE = 64
 """Events; PostgreSQL writes so many of a large batch while the rest of it is decided."""
 ATTEMPTS = 12
+MEND = "run verify_ledger, then rebuild_projection accounts"
+
+log = structlog.get_logger(__name__)
 
 
 def execute(
@@ -52,8 +56,8 @@ def execute(
     """Executes commands in order, in one transaction; an outcome for each, in the same order.
 
     A refused command changes nothing and does not stop the others, unless `all_or_nothing`: then one refusal
-    refuses them all. Lost races (version conflicts, deadlocks) are run again, at most `ATTEMPTS` times, and then
-    refused as `concurrency_conflict`.
+    refuses them all. So it is with one on an account that contradicts its events (`Broken`). Lost races (version
+    conflicts, deadlocks) are run again, at most `ATTEMPTS` times, and then refused as `concurrency_conflict`.
 
     `recorded_at` is for history that is brought in (demo data, an import): the moment that the events are to tell,
     in place of the database's clock. Times never run backwards within a stream.
@@ -61,7 +65,8 @@ def execute(
     Raises:
         StoreBusy: no lock or connection in time, or too many operations at once (TooManyCommands); nothing happened.
         OutcomeUnknown: the connection broke at the commit; sending the same keys again tells what happened.
-        BrokenHistory: the books contradict themselves; nothing was written.
+        BrokenHistory: the books contradict themselves where no command of its own can be blamed for it; nothing was
+            written.
         ValueError: more than `MAX_BATCH` commands.
     """
     if len(envelopes) > MAX_BATCH:
@@ -114,7 +119,8 @@ def execute_one(envelope: Envelope) -> Executed:
     """The one command of `execute_together`.
 
     Raises:
-        Refusal: the command was refused; nothing changed. And what `execute` raises.
+        Refusal: the command was refused; nothing changed.
+        BrokenHistory: an account contradicts its events; nothing changed. And what `execute` raises.
     """
     (outcome,) = execute_together([envelope])
     if isinstance(outcome, Refused):
@@ -222,7 +228,7 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
         holds=inline.fetch_holds(holds) if holds else {},
         now=opened.at,
     )
-    batch.require_states_at_heads(account_ids)
+    batch.compare_states_with_heads(account_ids)
     return batch
 
 
@@ -263,6 +269,8 @@ class _Batch:
         self.reversed_by = reversed_by
         self.holds = holds
         self.now = now
+        self.broken: dict[UUID, str] = {}
+        """Accounts on which nothing may be decided, and why."""
         self.changed: dict[UUID, Account] = {}
         self.placed_holds: dict[UUID, HoldState] = {}
         self.changed_holds: dict[UUID, HoldState] = {}
@@ -270,15 +278,15 @@ class _Batch:
         self.retried: list[tuple[UUID, bool]] = []
         self.new_reversals: list[tuple[UUID, UUID]] = []
 
-    def require_states_at_heads(self, account_ids: set[UUID]) -> None:
+    def compare_states_with_heads(self, account_ids: set[UUID]) -> None:
         """The inline read model must stand exactly where the streams end; deciding on anything else is unsafe."""
         for account_id in account_ids:
             state = self.accounts.get(account_id)
             version = self.append.head(account_id).version
             if (state.version if state else 0) != version:
-                raise BrokenHistory(
+                self.broken[account_id] = (
                     f"account {account_id} stands at version {state.version if state else 0}, its stream at "
-                    f"{version}: run verify_ledger, then rebuild_projection accounts"
+                    f"{version}: {MEND}"
                 )
 
     def run(self, envelope: Envelope) -> Outcome:
@@ -286,6 +294,9 @@ class _Batch:
             return self._replay(envelope) or self._decide(envelope)
         except Refusal as refusal:
             return Refused.because(refusal)
+        except BrokenHistory as error:
+            log.error("history_broken", command=type(envelope.command).__name__, error=str(error))
+            return Broken.by(error)
 
     def _replay(self, envelope: Envelope) -> Executed | None:
         """The first answer, when the key has led to one."""
@@ -311,10 +322,16 @@ class _Batch:
         return Executed(record.command_id, record.result, replayed=True)
 
     def _decide(self, envelope: Envelope) -> Executed:
+        """
+        Raises:
+            Refusal, BrokenHistory: nothing is changed by it.
+        """
         command = envelope.command
         booked = _booked_for(envelope, self.booked)
         hold = self.holds.get(command.hold_id) if isinstance(command, ON_A_HOLD) else None
         subject = touched_accounts(command, booked, hold.account_id if hold else None)
+        if self.broken:
+            self._require_sound(subject)
         if envelope.expected_version is not None and subject:  # what names nothing has none, and is refused below
             self._require_version(subject[0], envelope.expected_version, envelope.custodian)
         for account_id, version in envelope.expected_versions.items():
@@ -331,19 +348,12 @@ class _Batch:
                 hold=hold,
             ),
         )
-        command_id = new_id()
         _require_balanced(decision)
-        metadata = canonical_json(envelope.context.metadata())
-        stamp = CommandStamp(command_id, self.now, metadata)
-        try:
-            for account_id, event in decision:
-                version = self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
-                state = evolve(self.accounts.get(account_id), account_id, event)
-                self.accounts[account_id] = self.changed[account_id] = state
-                if isinstance(event, HOLD_EVENTS):
-                    hold = self._evolve_hold(account_id, version, event)
-        except BrokenStream as broken:
-            raise BrokenHistory(f"{broken}: run verify_ledger, then rebuild_projection accounts") from broken
+        hold = self._take_effect(decision) or hold
+        command_id = new_id()
+        stamp = CommandStamp(command_id, self.now, canonical_json(envelope.context.metadata()))
+        for account_id, event in decision:
+            self.append.add(NewEvent(account_id, type(event).__name__, to_data(event)), stamp)
         if reversing is not None:
             self.reversed_by[reversing] = command_id
             self.new_reversals.append((reversing, command_id))
@@ -351,15 +361,35 @@ class _Batch:
         self._remember(envelope, executed, subject[0])
         return executed
 
-    def _evolve_hold(
-        self, account_id: UUID, version: int, event: HoldPlaced | HoldCaptured | HoldReleased
-    ) -> HoldState:
-        at = self.append.head(account_id).last_timestamp
-        hold = evolve_hold(self.holds.get(event.hold_id), account_id, version, at, event)
-        is_new = isinstance(event, HoldPlaced) or hold.id in self.placed_holds
-        rows = self.placed_holds if is_new else self.changed_holds
-        self.holds[hold.id] = rows[hold.id] = hold
+    def _take_effect(self, decision: Decision) -> HoldState | None:
+        """Brings the states to what the events make of them, all or none; the hold that they are about.
+
+        Raises:
+            BrokenHistory: an event does not fit the state that it was decided on.
+        """
+        states: dict[UUID, Account] = {}
+        hold = None
+        try:
+            for account_id, event in decision:
+                before = states.get(account_id) or self.accounts.get(account_id)
+                state = states[account_id] = evolve(before, account_id, event)
+                if isinstance(event, HOLD_EVENTS):
+                    at = self.append.time_after(account_id, self.now)
+                    hold = evolve_hold(self.holds.get(event.hold_id), account_id, state.version, at, event)
+        except BrokenStream as broken:
+            raise BrokenHistory(f"{broken}: {MEND}") from broken
+        self.accounts |= states
+        self.changed |= states
+        if hold is not None:
+            is_new = hold.id in self.placed_holds or hold.id not in self.holds
+            rows = self.placed_holds if is_new else self.changed_holds
+            self.holds[hold.id] = rows[hold.id] = hold
         return hold
+
+    def _require_sound(self, account_ids: Sequence[UUID]) -> None:
+        for account_id in account_ids:
+            if account_id in self.broken:
+                raise BrokenHistory(self.broken[account_id])
 
     def _require_version(self, account_id: UUID, expected: int, custodian: str | None) -> None:
         account = self.accounts.get(account_id)
@@ -376,8 +406,8 @@ class _Batch:
     def _result(
         self, command_id: UUID, subject: Sequence[UUID], custodian: str | None, hold: HoldState | None
     ) -> dict[str, object]:
-        """The answer; it tells a sender nothing of accounts that are not in its care. Its time is the one in the books
-        of the command's own account, which is later than the clock where that was set back."""
+        """The answer; it tells a sender nothing of accounts that are not in its care. Its time is the one in the
+        books of the command's own account, which is later than the clock where that was set back."""
         accounts = [self.accounts[account_id] for account_id in dict.fromkeys(subject)]
         result: dict[str, object] = {
             "transaction_id": str(command_id),

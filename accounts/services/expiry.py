@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from accounts.domain.commands import ExpireHold
 from accounts.domain.holds import HoldStatus
 from accounts.models import Hold
-from accounts.services.envelope import Envelope, Executed
+from accounts.services.envelope import Broken, Envelope, Executed
 from accounts.services.executor import execute
 from eventstore.errors import EventStoreError
 from eventstore.events import Context
@@ -41,7 +41,7 @@ def expire_holds() -> Expiry:
     while due := _due(after):
         ids = [hold_id for _, hold_id in due]
         try:
-            done.expired += _expire(ids)
+            _expire(ids, done)
         except EventStoreError:
             for hold_id in ids:
                 _expire_alone(hold_id, done)
@@ -58,15 +58,22 @@ def _due(after: tuple[datetime, UUID] | None) -> list[tuple[datetime, UUID]]:
     return list(due.values_list("expires_at", "id")[:BATCH])
 
 
-def _expire(ids: list[UUID]) -> int:
+def _expire(ids: list[UUID], done: Expiry) -> None:
     """What somebody captured or released meanwhile is refused, and rightly so."""
     outcomes = execute([Envelope(ExpireHold(hold_id), CONTEXT) for hold_id in ids])
-    return sum(isinstance(outcome, Executed) for outcome in outcomes)
+    for hold_id, outcome in zip(ids, outcomes, strict=True):
+        done.expired += isinstance(outcome, Executed)
+        if isinstance(outcome, Broken):
+            _leave(hold_id, outcome.why, done)
 
 
 def _expire_alone(hold_id: UUID, done: Expiry) -> None:
     try:
-        done.expired += _expire([hold_id])
+        _expire([hold_id], done)
     except EventStoreError as error:
-        _log.warning("hold_not_expired", hold=str(hold_id), error=str(error))
-        done.left += 1
+        _leave(hold_id, str(error), done)
+
+
+def _leave(hold_id: UUID, why: str, done: Expiry) -> None:
+    _log.warning("hold_not_expired", hold=str(hold_id), error=why)
+    done.left += 1

@@ -239,6 +239,48 @@ def test_a_read_model_that_disagrees_with_its_stream_is_not_built_on(bank: Bank,
     assert bank.footprint() == before
 
 
+def test_an_account_that_contradicts_its_events_keeps_nobody_else_of_a_batch(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann, bob, cid = bank.open("5.00"), bank.open("5.00"), bank.open("5.00")
+    sweeper.execute("UPDATE accounts SET version = version + 1 WHERE id = %s", (bob,))
+    commands = [Deposit(ann, EURO), Deposit(bob, EURO), Transfer(cid, bob, EURO), Transfer(cid, ann, EURO)]
+    envelopes = [bank.envelope(command, key=str(number)) for number, command in enumerate(commands)]
+
+    outcomes = execute(envelopes)
+
+    assert [outcome.code if isinstance(outcome, Refused) else "executed" for outcome in outcomes] == [
+        "executed",
+        ErrorCode.BROKEN_HISTORY,
+        ErrorCode.BROKEN_HISTORY,
+        "executed",
+    ]
+    assert [bank.balance(account) for account in (ann, bob, cid)] == [700, 500, 400]
+    assert set(IdempotencyRecord.objects.values_list("key", flat=True)) == {"0", "3"}
+    sweeper.execute("UPDATE accounts SET version = version - 1 WHERE id = %s", (bob,))
+    assert [outcome.replayed for outcome in execute(envelopes) if isinstance(outcome, Executed)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert verify().differences == 0
+
+
+def test_of_a_batch_that_is_all_or_nothing_nothing_stays_where_an_account_contradicts_its_events(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann, bob = bank.open("5.00"), bank.open("5.00")
+    sweeper.execute("UPDATE accounts SET version = version + 1 WHERE id = %s", (bob,))
+    before = bank.footprint()
+
+    outcomes = execute([bank.envelope(Deposit(ann, EURO)), bank.envelope(Deposit(bob, EURO))], all_or_nothing=True)
+
+    codes = [outcome.code for outcome in outcomes if isinstance(outcome, Refused)]
+    assert codes == [ErrorCode.BATCH_REJECTED, ErrorCode.BROKEN_HISTORY]
+    assert bank.footprint() == before
+
+
 def test_the_answer_tells_the_time_in_the_books_where_the_clock_was_set_back(bank: Bank) -> None:
     ann, bob = bank.open("1.00"), bank.open()
     ahead = datetime.now(UTC) + timedelta(days=2)

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from accounts.domain.commands import CaptureHold, InternalAccount, PlaceHold, ReleaseHold
+from accounts.domain.commands import CaptureHold, Deposit, InternalAccount, PlaceHold, ReleaseHold
 from accounts.domain.decide import DEFAULT_HOLD, MAX_HOLD
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import MAX_AMOUNT, Money
@@ -366,6 +366,28 @@ def test_a_hold_that_reserves_more_than_its_account_holds_stops_the_command(
         bank.release(hold)
 
     assert bank.footprint() == before
+
+
+def test_a_hold_that_reserves_more_than_its_account_holds_keeps_nobody_else_of_a_batch(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann, bob = bank.open("100.00"), bank.open("100.00")
+    broken, sound = bank.hold(ann, "30.00"), bank.hold(bob, "30.00")
+    sweeper.execute("UPDATE holds SET amount = amount + 1 WHERE id = %s", (broken,))
+    euro = Money(100, "EUR")
+
+    outcomes = execute(
+        [bank.envelope(command) for command in (ReleaseHold(broken), Deposit(ann, euro), ReleaseHold(sound))]
+    )
+
+    assert isinstance(outcomes[0], Refused)
+    assert outcomes[0].code is ErrorCode.BROKEN_HISTORY
+    assert [type(outcome) for outcome in outcomes[1:]] == [Executed, Executed]
+    assert (funds(ann), funds(bob)) == ((10_100, 3_000, 7_100), (10_000, 0, 10_000))
+    kinds = Event.objects.filter(aggregate_id=ann).order_by("version").values_list("event_type", flat=True)
+    assert list(kinds) == ["AccountOpened", "Deposited", "HoldPlaced", "Deposited"]
+    sweeper.execute("UPDATE holds SET amount = amount - 1 WHERE id = %s", (broken,))
+    call_command("verify_ledger")
 
 
 def test_holds_of_many_accounts_are_executed_in_one_batch(bank: Bank) -> None:

@@ -3,6 +3,7 @@
 from cProfile import Profile
 from typing import Any
 
+import psycopg
 import pytest
 
 from accounts.api.items import Reader, Sender
@@ -132,6 +133,26 @@ def test_an_atomic_batch_is_executed_as_a_whole_or_not_at_all(api: Caller, bank:
     code = "insufficient_funds" if wrong is withdraw else "invalid_amount"
     assert told(answer) == ["batch_rejected", code, "batch_rejected"]
     assert bank.footprint() == before
+
+
+def test_a_command_on_an_account_that_contradicts_its_events_stops_nobody_else(
+    api: Caller, sweeper: psycopg.Connection
+) -> None:
+    ann, bob = api.open("1.00"), api.open("1.00")
+    sweeper.execute("UPDATE accounts SET version = version + 1 WHERE id = %s", (ann,))
+    body = {"commands": [deposit(ann), deposit(bob)]}
+
+    answer = api.post("/batches", body, key="a")
+
+    assert answer.status_code == 200
+    assert told(answer) == ["broken_history", "executed"]
+    problem = answer.json()["outcomes"][0]["problem"]
+    assert problem["status"] == 500
+    assert "bank staff must mend it" in problem["detail"]
+    assert (api.balance(ann), api.balance(bob)) == ("1.00", "2.00")
+    sweeper.execute("UPDATE accounts SET version = version - 1 WHERE id = %s", (ann,))
+    assert told(api.post("/batches", body, key="a")) == ["executed", "executed"]
+    assert (api.balance(ann), api.balance(bob)) == ("2.00", "2.00")
 
 
 def test_an_atomic_batch_that_can_happen_is_executed(api: Caller) -> None:

@@ -88,6 +88,20 @@ def test_a_refusal_that_repeats_what_was_sent_can_be_kept(api: Caller, wrong: di
     assert api.balance(account_id) == "2.00"
 
 
+def test_a_line_on_an_account_that_contradicts_its_events_stops_nobody_else(
+    api: Caller, sweeper: psycopg.Connection
+) -> None:
+    ann, bob = api.open("1.00"), api.open("1.00")
+    sweeper.execute("UPDATE accounts SET version = version + 1 WHERE id = %s", (ann,))
+
+    answer = send(api, file_of(deposit(bob), deposit(ann), deposit(bob)))
+
+    assert counts(answer) == (3, 2, 1, True)
+    [refused] = answer.json()["refusals"]
+    assert (refused["line"], refused["problem"]["code"]) == (2, "broken_history")
+    assert (api.balance(ann), api.balance(bob)) == ("1.00", "3.00")
+
+
 def test_blank_lines_are_counted_and_passed_over(api: Caller) -> None:
     account_id = api.open()
 
