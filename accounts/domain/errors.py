@@ -68,6 +68,10 @@ class ErrorCode(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+PASSING = frozenset({ErrorCode.CONCURRENCY_CONFLICT, ErrorCode.COMMAND_IN_PROGRESS})
+"""Refusals of the moment: the same command with the same key may well be executed when it is sent again."""
+
+
 class Refusal(Exception):
     """A command that must not happen. Nothing has changed when it is raised.
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from accounts.domain.commands import ChangeOverdraftLimit, Command, ReverseTransaction
 from accounts.domain.currencies import EXPONENTS
 from accounts.domain.decide import touched_accounts
-from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.errors import PASSING, ErrorCode, Refusal
 from accounts.domain.events import POSTING_TYPES, Posting, to_data
 from accounts.domain.money import Money, format_minor, parse_decimal
 from accounts.models import Account
@@ -149,6 +149,8 @@ class _OfCommand(SensitiveAction):
         try:
             executed = execute_one(envelope)
         except Refusal as refusal:
+            if refusal.code in PASSING:
+                raise  # as below
             kind = Stale if refusal.code is ErrorCode.VERSION_MISMATCH else CannotDo
             raise kind(f"{refusal.message} Nothing was done.") from refusal
         except (StoreBusy, OutcomeUnknown):

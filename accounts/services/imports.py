@@ -18,7 +18,7 @@ from itertools import islice
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.errors import PASSING, ErrorCode, Refusal
 from accounts.models import Import
 from accounts.services.envelope import Envelope, Executed, Outcome, Refused
 from accounts.services.executor import execute
@@ -45,7 +45,6 @@ MAX_REFUSALS = 10_000
 """An import in which this many lines were refused goes no further: it is the wrong file."""
 AT_ONCE = 2
 """Imports in a process: each takes a thread and a connection for as long as its file comes."""
-UNSETTLED = {ErrorCode.CONCURRENCY_CONFLICT, ErrorCode.COMMAND_IN_PROGRESS}
 
 Read = Callable[[bytes, int], Envelope | Refused]
 """A line and its number as a command; `malformed_request` for what is no JSON object."""
@@ -229,4 +228,4 @@ class _Run:
 
 
 def _is_unsettled(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refused) and outcome.code in UNSETTLED
+    return isinstance(outcome, Refused) and outcome.code in PASSING

@@ -68,7 +68,8 @@ class SensitiveAction(ABC):
         """Does it, at most once for `approved.id`, however often it is called.
 
         Raises:
-            Stale, CannotDo: nothing was done.
+            Stale, CannotDo: nothing was done, and nothing will be. What else is raised is of the moment: it is called
+                again later, with the same id.
         """
 
 

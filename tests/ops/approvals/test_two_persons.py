@@ -5,14 +5,17 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Account
 from accounts.services import approvals as services
+from eventstore.idempotency import IdempotencyKey
 from eventstore.models import Event
 from ops.approvals import carrying_out, sweeping
 from ops.approvals.models import Approval
@@ -312,6 +315,50 @@ def test_a_question_that_nobody_decides_on_expires(
     approval.refresh_from_db()
     assert (approval.state, limit_of(ann)) == ("expired", 0)
     assert AuditEntry.objects.get(action="expire_change_overdraft_limit").actor == "system:approvals"
+
+
+def test_what_is_refused_for_the_moment_only_is_tried_again_and_not_given_up(
+    bank: Bank, alice: Client, bob: Client, ann: UUID, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approval = ask_for_limit(alice, ann)
+    pair = IdempotencyKey("approval", str(approval.pk), bytes(32)).lock_pair()
+    before = bank.footprint()
+    sweeper.execute("SELECT pg_advisory_lock(%s, %s)", pair)
+    try:
+        url = f"/admin/ops/approval/{approval.pk}/decide/"
+        sent = {"decision": "approve", "reason": "yes", "digest": approval.digest}
+        page = page_text(bob.post(url, sent, follow=True))
+        approval.refresh_from_db()
+    finally:
+        sweeper.execute("SELECT pg_advisory_unlock(%s, %s)", pair)
+
+    assert "It could not be carried out yet, and is tried again every half minute." in page
+    assert (approval.state, approval.outcome, approval.result) == ("approved", "", [])
+    assert bank.footprint() == before
+    assert not AuditEntry.objects.filter(action="change_overdraft_limit").exists()
+    monkeypatch.setattr(sweeping, "INTERRUPTED_AFTER", timedelta(0))
+    sweeping.sweep()
+    approval.refresh_from_db()
+    assert (approval.outcome, limit_of(ann)) == ("done", 5000)
+
+
+@pytest.mark.parametrize("code", [ErrorCode.CONCURRENCY_CONFLICT, ErrorCode.COMMAND_IN_PROGRESS])
+def test_what_is_refused_for_the_moment_for_too_long_is_given_up(
+    bank: Bank, alice: Client, bob: Client, ann: UUID, monkeypatch: pytest.MonkeyPatch, code: ErrorCode
+) -> None:
+    def busy(envelope: Any) -> Any:
+        raise Refusal(code, "Others were faster. Nothing was done.")
+
+    monkeypatch.setattr(services, "execute_one", busy)
+    approval = decide(bob, ask_for_limit(alice, ann))
+    assert (approval.state, approval.outcome) == ("approved", "")
+    monkeypatch.setattr(sweeping, "INTERRUPTED_AFTER", timedelta(0))
+    monkeypatch.setattr(carrying_out, "GIVE_UP_AFTER", timedelta(0))
+    sweeping.sweep()
+
+    approval.refresh_from_db()
+    assert (approval.outcome, limit_of(ann)) == ("failed", 0)
+    assert "Look whether it was done before asking for it anew" in approval.result[0]
 
 
 def test_what_was_interrupted_after_the_decision_is_carried_out_once(
