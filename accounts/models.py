@@ -4,6 +4,8 @@ All amounts are signed integer minor units of `currency`. Imports, at the end, f
 far each file was taken.
 """
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models.functions import Collate, Lower
 from django.template.defaultfilters import pluralize
@@ -104,6 +106,9 @@ class Hold(models.Model):
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["account_id", "-version"], name="holds_account"),
+            models.Index(
+                fields=["account_id", "-version"], condition=models.Q(status="open"), name="holds_open_account"
+            ),
             models.Index(fields=["expires_at", "id"], condition=models.Q(status="open"), name="holds_open_expiry"),
         ]
         constraints = [
@@ -142,6 +147,8 @@ class Transaction(models.Model):
     value_date = models.DateField()
     recorded_at = models.DateTimeField()
     reverses = models.UUIDField(null=True)
+    hold_id: UUID
+    """Not a column: see `selectors.name_holds`."""
 
     class Meta:
         db_table = "transactions"

@@ -17,7 +17,7 @@ from accounts.cache import AccountView
 from accounts.domain.account import AGGREGATE_TYPE
 from accounts.domain.account import Account as AccountState
 from accounts.domain.errors import ErrorCode, Refusal
-from accounts.domain.events import POSTING_TYPES, to_data
+from accounts.domain.events import POSTING_TYPES, HoldCaptured, to_data
 from accounts.domain.holds import HoldStatus
 from accounts.domain.money import format_minor
 from accounts.models import Account, Hold, Reversal, Transaction
@@ -87,6 +87,13 @@ def postings(account_id: UUID) -> QuerySet[Transaction]:
     return Transaction.objects.filter(account_id=account_id).order_by("-version")
 
 
+def name_holds(page: Sequence[Transaction]) -> None:
+    """Has the postings that captured a hold tell it as `hold_id`: the books know it, the read model does not."""
+    captures = {row.position: row for row in page if row.kind == HoldCaptured.__name__}
+    for event in Event.objects.filter(position__in=captures) if captures else ():
+        captures[event.position].hold_id = _decode(event).hold_id
+
+
 def postings_version(account_id: UUID) -> int:
     """The account's version after the newest posting that the read model holds; 0 where it holds none."""
     newest = Transaction.objects.filter(account_id=account_id).aggregate(newest=Max("version"))["newest"]
@@ -152,7 +159,7 @@ def posting(row: Event) -> dict[str, Any]:
         "value_date": event.value_date,
         "recorded_at": row.timestamp,
         "reverses": getattr(event, "reverses", None),
-    }
+    } | ({"hold_id": event.hold_id} if isinstance(event, HoldCaptured) else {})
 
 
 def readable_event(row: Event, currency: str) -> dict[str, Any]:

@@ -220,6 +220,7 @@ class AccountTransactions(ApiView):
         as_of_version = selectors.postings_version(account_id)
         paginator = NewestVersionFirst()
         rows = paginator.paginate_queryset(selectors.postings(account_id), request)
+        selectors.name_holds(rows)
         return Response(paginator.page(PostingSerializer(rows, many=True).data, as_of_version=as_of_version))
 
 

@@ -103,6 +103,7 @@ class PostingSerializer(serializers.Serializer[Any]):
     value_date = serializers.DateField()
     recorded_at = TimeField()
     reverses = serializers.UUIDField(allow_null=True, help_text="The transaction that this posting undoes.")
+    hold_id = serializers.UUIDField(required=False, help_text="The hold that it captured, where it did.")
 
 
 class TransactionSerializer(serializers.Serializer[Any]):

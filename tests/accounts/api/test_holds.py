@@ -3,11 +3,17 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.api.scopes import ACCOUNTS_READ, PAYMENTS_WRITE
 from accounts.models import Hold
+from eventstore.events import new_id
+from eventstore.projections import get
+from eventstore.projections.runner import catch_up
 from tests.accounts.api.caller import Caller, fields_at_fault, new_caller, refusal
 from tests.bank import Bank
+from tests.eventstore.admin.test_large_tables import rows_read
 
 MONEY = {"amount": "80.00", "currency": "EUR"}
 
@@ -212,6 +218,39 @@ def test_the_list_is_newest_first_in_pages_and_by_status(api: Caller) -> None:
         (400, "unknown_field"),
         "There is no such query parameter. Did you mean status?",
     )
+
+
+def test_the_open_ones_are_found_without_reading_those_that_have_ended(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    still_open = place(api, ann)
+    row = Hold.objects.filter(pk=still_open).values()[0]
+    ended = row | {"status": "released", "released": row["amount"]}
+    Hold.objects.bulk_create(Hold(**ended | {"id": new_id(), "version": 100 + each}) for each in range(2000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE holds")
+    with CaptureQueriesContext(connection) as captured:
+        answer = api.get(f"/accounts/{ann}/holds", {"status": "open"})
+
+    assert [hold["id"] for hold in answer.json()["results"]] == [still_open]
+    [sql] = [query["sql"] for query in captured if 'FROM "holds"' in query["sql"]]
+    assert rows_read(sql) == 1
+
+
+def test_a_posting_that_captures_a_hold_names_it_in_every_list(api: Caller) -> None:
+    ann = api.open("100.00")
+    holds = [place(api, ann, amount="10.00") for _ in range(2)]
+    captured = [api.post(f"/holds/{hold}/capture").json() for hold in holds]
+    catch_up([get("transactions")])
+    today = captured[0]["recorded_at"][:10]
+
+    [detail] = api.get(f"/transactions/{captured[0]['transaction_id']}").json()["postings"]
+    listed = api.get(f"/accounts/{ann}/transactions").json()["results"]
+    stated = api.get(f"/accounts/{ann}/statement", {"from": today, "to": today}).json()["results"]
+
+    assert detail["hold_id"] == holds[0]
+    assert [row.get("hold_id") for row in listed] == [holds[1], holds[0], None]
+    assert [row.get("hold_id") for row in stated] == [None, *holds]
+    assert "hold_id" not in listed[-1], "it captured nothing"
 
 
 def test_a_batch_takes_them_beside_other_commands(api: Caller) -> None:
