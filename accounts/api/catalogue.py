@@ -106,6 +106,12 @@ KINDS: dict[E, Kind] = {
         422, "Too many lines were refused", "Mend the lines after `position` and send them under a new key."
     ),
     E.IMPORT_STOPPED: Kind(409, "The bank stopped the import", "Ask the bank; once it lets it, go on as before."),
+    E.IMPORT_REACH_CHANGED: Kind(
+        409,
+        "The accounts that the client reaches have changed",
+        "Ask the bank what it reaches now; then go on with the same key: after=`position` and the rest, or the whole "
+        "file.",
+    ),
     E.IMPORT_INTERRUPTED: Kind(
         503,
         "The bank could not go on with the import",

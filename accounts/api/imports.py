@@ -30,6 +30,7 @@ from accounts.services.imports import ImportKey
 from ops.access.keys import InvalidKey, bearer_token, check_token
 from ops.admin.keyset import position
 from ops.conf import get_settings
+from ops.models import ApiKey
 
 FIRST_REFUSALS = 20
 KEY_IS_CHECKED_EVERY = 1.0
@@ -104,6 +105,7 @@ class Imports(ApiView):
                 actor=sender.context.actor,
                 after=after,
                 progress=note,
+                has_reach=lambda: _good_key(request).client.custodian == sender.reach,
             )
         except Refusal:
             pass_over(pieces)
@@ -210,13 +212,21 @@ def _pieces(request: Request) -> Iterable[bytes]:
 
 
 def _while_key_is_good(request: Request, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    token = bearer_token(request.META) or ""
     checked = time.monotonic()
     for piece in pieces:
         if time.monotonic() - checked > KEY_IS_CHECKED_EVERY:
             checked = time.monotonic()
-            try:
-                check_token(token)
-            except InvalidKey as error:
-                raise AuthenticationFailed(str(error)) from None
+            _good_key(request)
         yield piece
+
+
+def _good_key(request: Request) -> ApiKey:
+    """The key that the request came with, as it is now.
+
+    Raises:
+        AuthenticationFailed: it opens nothing any more.
+    """
+    try:
+        return check_token(bearer_token(request.META) or "")
+    except InvalidKey as error:
+        raise AuthenticationFailed(str(error)) from None

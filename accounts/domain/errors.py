@@ -56,6 +56,7 @@ class ErrorCode(StrEnum):
     IMPORT_INCOMPLETE = "import_incomplete"
     IMPORT_REFUSAL_LIMIT = "import_refusal_limit"
     IMPORT_STOPPED = "import_stopped"
+    IMPORT_REACH_CHANGED = "import_reach_changed"
     IMPORT_INTERRUPTED = "import_interrupted"
     IMPORT_OUTCOME_UNKNOWN = "import_outcome_unknown"
     # the system

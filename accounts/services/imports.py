@@ -60,19 +60,21 @@ def run(
     actor: str,
     after: int = 0,
     progress: Callable[[int], None] = lambda position: None,
+    has_reach: Callable[[], bool] = lambda: True,
 ) -> tuple[Import, bool]:
     """Takes a file to its end; the import, and whether it had been finished before.
 
     `pieces` follow line `after` of the file, and are read only as far as they are needed: 0 is the whole file, of
     which what was taken before is compared and not executed; else it is the position of the import. Pieces that end
-    too early raise `Interrupted`: what came before is executed.
+    too early raise `Interrupted`: what came before is executed. Before each chunk `has_reach` is asked whether the
+    sender still reaches the accounts that `read` lets it act for, no more and no fewer.
 
     Raises:
         Refusal: it stopped, and `extra` says at which position. `import_in_progress`, `import_differs`,
             `import_position_mismatch`, `import_stopped`, `import_outcome_unknown`, `malformed_request` (no line):
             nothing was executed.
-            `import_incomplete`, `import_refusal_limit`, `import_stopped`, `import_interrupted`: all up to the
-            position was.
+            `import_incomplete`, `import_refusal_limit`, `import_stopped`, `import_reach_changed`,
+            `import_interrupted`: all up to the position was.
         OperationalError, InterfaceError: the database could not be asked how far it is; nothing was executed.
         BrokenHistory: as `execute`.
     """
@@ -88,7 +90,7 @@ def run(
                 raise refuse(record, ErrorCode.IMPORT_IN_PROGRESS, "This import is running. Nothing was done.")
             _require_to_go_on(record, after)
             was_finished = record.finished_at is not None
-            _Run(record, read, progress).take(lines_of(pieces, after=after), compare=after == 0)
+            _Run(record, read, progress, has_reach).take(lines_of(pieces, after=after), compare=after == 0)
             return record, was_finished
     except (OperationalError, InterfaceError):  # of the lock, or of whoever brings the pieces
         if record is None:
@@ -131,10 +133,13 @@ def _require_few_refusals(record: Import) -> None:
 class _Run:
     """One go at a file."""
 
-    def __init__(self, record: Import, read: Read, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, record: Import, read: Read, progress: Callable[[int], None], has_reach: Callable[[], bool]
+    ) -> None:
         self._record = record
         self._read = read
         self._progress = progress
+        self._has_reach = has_reach
 
     def take(self, lines: Iterator[Line], *, compare: bool) -> None:
         chunk: list[tuple[Line, Envelope | Refused | None]] = []
@@ -186,6 +191,8 @@ class _Run:
         if not chunk and not is_last:
             return
         record = self._record
+        if chunk:
+            self._require_reach()
         announce(record, record.position + len(chunk))
         outcomes = iter(self._settled([item for _, item in chunk if isinstance(item, Envelope)]))
         became = [(line.number, next(outcomes) if isinstance(item, Envelope) else item) for line, item in chunk]
@@ -207,6 +214,16 @@ class _Run:
         if record.stopped_by:
             raise refuse(record, ErrorCode.IMPORT_STOPPED, f"Bank staff stopped it after line {record.position}.")
         _require_few_refusals(record)
+
+    def _require_reach(self) -> None:
+        if not self._has_reach():
+            raise refuse(
+                self._record,
+                ErrorCode.IMPORT_REACH_CHANGED,
+                "Which accounts the sender may act for was changed meanwhile. What follows line "
+                f"{self._record.position} was not executed: go on with the same key, and it is as far as the sender "
+                "reaches now.",
+            )
 
     def _settled(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         """The outcome of each, after some tries where the store is busy or others were faster."""

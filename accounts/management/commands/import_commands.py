@@ -69,6 +69,7 @@ class Command(WorkingCommand):
                     line_reader(sender),
                     actor=sender.context.actor,
                     progress=lambda position: progress(position, max(total, position)),
+                    has_reach=lambda: _sender(options["client"], key).reach == sender.reach,
                 )
         except Refusal as refusal:
             raise CommandError(f"{refusal.message} (key {key}, {refusal.code})") from None

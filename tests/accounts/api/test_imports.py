@@ -225,6 +225,36 @@ def test_a_key_that_is_revoked_ends_it(api: Caller, monkeypatch: pytest.MonkeyPa
     assert Event.objects.filter(aggregate_id=account_id).count() == 1
 
 
+def test_a_client_whose_reach_is_changed_meanwhile_goes_on_in_a_request_with_the_new_one(
+    bank: Bank, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accounts.api import imports as route
+
+    api = new_caller("clearing", reach="all")
+    theirs = bank.open("9.00")
+    body = file_of(*[withdraw(theirs, "0.01")] * (2 * CHUNK))
+    coming = route.pieces_of
+
+    def slowly(*args: Any, **options: Any) -> Iterator[bytes]:
+        for number, piece in enumerate(coming(*args, **options)):
+            yield piece
+            if number * len(piece) > 0.75 * len(body) and api.client.reach == "all":
+                api.client.reach = "own"
+                api.client.save()
+
+    monkeypatch.setattr(route, "pieces_of", slowly)
+    answer = send(api, body)
+
+    assert where(answer) == (409, "import_reach_changed", CHUNK)
+    assert answer.json()["detail"] == (
+        f"Which accounts the sender may act for was changed meanwhile. What follows line {CHUNK} was not executed: "
+        "go on with the same key, and it is as far as the sender reaches now."
+    )
+    assert bank.balance(theirs) == 900 - CHUNK
+    assert counts(send(api, body)) == (2 * CHUNK, CHUNK, CHUNK, True)
+    assert bank.balance(theirs) == 900 - CHUNK
+
+
 @pytest.mark.parametrize("key", ["", "a b", "é", "a/b", "x" * 201])
 def test_an_import_needs_a_key_that_fits_into_a_path(api: Caller, key: str) -> None:
     assert refusal(send(api, file_of(deposit(api.open())), key=key)) == (400, "idempotency_key_required")

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import psycopg
@@ -75,6 +76,25 @@ def test_for_a_client_it_reaches_what_the_client_does(bank: Bank, path: Path) ->
     assert f"line 2: There is no account {other}" in str(refused.value) or "line 2: " in str(refused.value)
     assert (bank.balance(own), bank.balance(other)) == (100, 0)
     assert Import.objects.get().scope == "client:acme"
+
+
+def test_a_client_whose_reach_is_changed_meanwhile_ends_it(
+    bank: Bank, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ApiClient.objects.create(name="acme", reach="all")
+    other = bank.open()
+
+    def slowly(file: IO[bytes]) -> Iterator[bytes]:
+        yield file.readline()
+        ApiClient.objects.update(reach="own")
+        yield file.read()
+
+    monkeypatch.setattr("accounts.services.imports.CHUNK", 1)
+    monkeypatch.setattr("accounts.management.commands.import_commands._pieces", slowly)
+    with pytest.raises(CommandError, match=r"What follows line 1 was not executed: .*import_reach_changed"):
+        call_command("import_commands", written(path, deposit(other), deposit(other)), client="acme", key="k")
+
+    assert (bank.balance(other), Import.objects.get().position) == (100, 1)
 
 
 @pytest.mark.parametrize("client", ["nobody", "gone"])
