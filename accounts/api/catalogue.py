@@ -146,7 +146,8 @@ KINDS: dict[E, Kind] = {
         503,
         "The outcome is not known",
         "Send the same request with the same Idempotency-Key while that is remembered: it is executed once at most, "
-        "and you get its outcome. Later, look at the account's transactions first.",
+        "and you get its outcome. Later, look at the account's transactions first. Webhooks take no "
+        "key: look at them first.",
         retry_after=1,
     ),
     E.INTERNAL_ERROR: Kind(500, "Something went wrong on our side", "Report the request_id to the bank."),

@@ -372,7 +372,7 @@ def documents_change(
 ) -> Decorate:
     """For a method that changes something that is not money: it takes no idempotency key."""
     body_codes = (E.VALIDATION_FAILED, E.MALFORMED_REQUEST, E.PAYLOAD_TOO_LARGE, E.UNSUPPORTED_MEDIA_TYPE)
-    codes = (*ALWAYS, *(body_codes if request else ()), *codes)
+    codes = (*ALWAYS, E.OUTCOME_UNKNOWN, *(body_codes if request else ()), *codes)
     examples = [OpenApiExample(summary, value=request_example, request_only=True)] if request_example else []
     return extend_schema(
         operation_id=operation_id,

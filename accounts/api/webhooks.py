@@ -3,11 +3,15 @@
 from typing import Any
 from uuid import UUID
 
+import psycopg
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
+from psycopg_pool import PoolTimeout
 from rest_framework import serializers
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -104,6 +108,16 @@ class WebhookView(ApiView):
     http_method_names = [*ApiView.http_method_names, "delete"]
     required_scopes = dict.fromkeys(("GET", "POST", "DELETE"), (WEBHOOKS_MANAGE,))
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """A change whose answer was lost may have been made: it is no command, of which the executor knows better."""
+        if self.request.method not in SAFE_METHODS and _is_lost(exc):
+            exc = Refusal(
+                E.OUTCOME_UNKNOWN,
+                "The connection to the database was lost. The change may have been made all the same: look at your "
+                "webhooks before you send it again.",
+            )
+        return super().handle_exception(exc)
+
     def webhook(self, request: Request, webhook_id: UUID) -> Webhook:
         """
         Raises:
@@ -123,6 +137,14 @@ class WebhookView(ApiView):
         if found is None:
             raise Refusal(E.DELIVERY_NOT_FOUND, f"There is no delivery {delivery_id}.")
         return found
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a connection was lost in use; not where the server said itself that it had not done it."""
+    cause = error.__cause__
+    said_by_the_server = isinstance(cause, psycopg.Error) and cause.sqlstate is not None
+    is_of_the_database = isinstance(error, (OperationalError, InterfaceError))
+    return is_of_the_database and not said_by_the_server and not isinstance(cause, PoolTimeout)
 
 
 class WebhookList(WebhookView):

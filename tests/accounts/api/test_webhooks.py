@@ -1,10 +1,13 @@
 # ruff: noqa: F811  # fixtures are imported, and named as parameters
 """A client subscribes to events, sees what became of the messages, and sees nothing of other clients."""
 
+import os
 import time
 from uuid import uuid4
 
+import psycopg
 import pytest
+from django.db import connection
 
 from accounts.api.scopes import ACCOUNTS_READ, WEBHOOKS_MANAGE
 from accounts.projections.webhooks import Webhooks
@@ -260,3 +263,35 @@ def test_the_documentation_tells_what_is_promised_and_how_to_verify() -> None:
     assert VERIFY in told
     for words in ("at least once", "Bankes-Event-Id", "there is no order"):
         assert words in told
+
+
+def test_a_change_whose_answer_was_lost_is_not_said_to_be_undone(
+    acme: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = psycopg.Connection.commit
+
+    def losing(self: psycopg.Connection) -> None:
+        monkeypatch.undo()
+        commit(self)
+        self.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(psycopg.Connection, "commit", losing)
+    answer = acme.post("/webhooks", {"url": URL, "event_types": ["Deposited"]}, key=None)
+
+    assert refusal(answer) == (503, "outcome_unknown")
+    assert "may have been made all the same: look at your webhooks" in answer.json()["detail"]
+    assert Webhook.objects.get().url == URL
+
+
+def test_a_change_that_gets_no_lock_in_time_is_said_to_be_undone(acme: Caller) -> None:
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as holder, connection.cursor() as cursor:
+        holder.execute("SELECT FROM ops_apiclient FOR UPDATE")
+        cursor.execute("SET lock_timeout = '150ms'")
+        answer = acme.post("/webhooks", {"url": URL, "event_types": ["Deposited"]}, key=None)
+        cursor.execute("RESET lock_timeout")  # the session goes back to the pool
+        holder.rollback()
+
+    assert refusal(answer) == (503, "overloaded")
+    assert "Nothing was done" in answer.json()["detail"]
+    assert not Webhook.objects.exists()
