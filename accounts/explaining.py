@@ -63,10 +63,6 @@ class Fold:
     version: int
     broken: str = ""
 
-    @property
-    def base_version(self) -> int:
-        return self.base.version if self.base else 0
-
 
 def base_of(account_id: UUID, version: int, *, from_start: bool = False) -> Snapshot | None:
     """The snapshot that the fold to a version begins with: one before it, so that there is a step to show."""

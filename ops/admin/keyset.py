@@ -116,9 +116,6 @@ class Page:
     is_first: bool = field(default=False)
 
 
-CURSOR_PARAMETERS = ("after", "before", "end", "at")
-
-
 def read_page(queryset: QuerySet[Any], keyset: Keyset, parameters: Mapping[str, str], size: int) -> Page:
     """The page that `parameters` ask for: after=CURSOR, before=CURSOR, end=1, at=KEY (the rows from KEY on).
 
