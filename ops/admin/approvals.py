@@ -18,7 +18,7 @@ from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter
 from ops.admin.managed import ReasonForm
 from ops.approvals.asking import withdraw
 from ops.approvals.carrying_out import approved_of
-from ops.approvals.deciding import DECIDE, NotDecided, approve, may_decide, refuse
+from ops.approvals.deciding import DECIDE, NotDecided, approve, asker_lacks, may_decide, refuse
 from ops.approvals.models import Approval
 from ops.approvals.own import IssueKey
 from ops.approvals.persons import Person
@@ -223,6 +223,7 @@ def _page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     pending = approval.state == Approval.State.PENDING
     why_not = may_decide(approval, person) if pending else ""
     shows_buttons = pending and not why_not
+    cannot_approve = asker_lacks(approval) if pending else ""
     context: dict[str, Any] = {
         "approval": approval,
         "title": f"{title_of(approval)} · {approval.subject}",
@@ -230,6 +231,7 @@ def _page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "command": pretty(approval.data),
         "is_mine": approval.asked_by == person.actor,
         "why_not": why_not,
+        "cannot_approve": cannot_approve,
         "may_collect": approval.outcome == Approval.Outcome.COLLECT and approval.asked_by == person.actor,
         **(_looked_at_anew(approval) if pending else {}),
     }

@@ -13,6 +13,7 @@ from ops.approvals.registry import SensitiveAction, sensitive
 
 DECIDE = "ops.decide_approval"
 STALE = "What it was looked at on has changed since it was asked for. Nothing was done: let it be asked for anew."
+REFUSE = "It cannot be approved: refuse it, or let somebody ask for it who may."
 
 
 class NotDecided(Exception):
@@ -31,6 +32,21 @@ def may_decide(approval: Approval, by: Person) -> str:
     action = sensitive(approval.action)
     if not by.may(DECIDE, action.permission):
         return f"To decide on it takes the permissions {DECIDE} and {action.permission}."
+    return ""
+
+
+def asker_lacks(approval: Approval) -> str:
+    """Why it cannot be approved because of the person who asked, as that person is now; "" where nothing is lacking.
+
+    It stays to be decided on: it can be refused, and approved once that person may again.
+    """
+    asker, action = approval.asker, sensitive(approval.action)
+    if asker is None:  # the command line, where who can run commands may do all
+        return ""
+    if not asker.is_active:
+        return f"{approval.asked_by} is not active any more, and it would be done in that name. {REFUSE}"
+    if not (asker.is_staff and asker.has_perm(action.permission)):
+        return f"{approval.asked_by} may not do it any more: it takes the permission {action.permission}. {REFUSE}"
     return ""
 
 
@@ -64,6 +80,8 @@ def _decide(approval_id: UUID, *, by: Person, reason: str, digest: str, state: A
         why_not = may_decide(approval, by)
         if not why_not and digest != approval.digest:
             why_not = "The command is not the one that you saw. Look at it again."
+        if not why_not and state == Approval.State.APPROVED and (lacks := asker_lacks(approval)):
+            why_not = f"Nothing was done. {lacks}"
         if not why_not and state == Approval.State.APPROVED and _has_changed(action, approval):
             why_not, approval.state, approval.decision_reason = STALE, Approval.State.STALE, STALE
             approval.decided_at = timezone.now()

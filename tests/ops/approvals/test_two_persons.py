@@ -149,6 +149,47 @@ def test_a_supervisor_who_may_not_do_it_may_not_approve_it(bank: Bank, alice: Cl
     assert limit_of(ann) == 0
 
 
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [
+        ({"is_active": False}, "staff:alice is not active any more"),
+        ({"is_staff": False}, "staff:alice may not do it any more"),
+        (
+            {"groups": []},
+            "staff:alice may not do it any more: it takes the permission accounts.change_overdraft_limit",
+        ),
+    ],
+)
+def test_what_somebody_asked_for_who_has_lost_the_right_is_not_approved_and_may_still_be_refused(
+    bank: Bank, alice: Client, bob: Client, ann: UUID, lost: dict[str, Any], told: str
+) -> None:
+    approval = ask_for_limit(alice, ann)
+    asker = User.objects.get(username="alice")
+    for name, value in lost.items():
+        asker.groups.set(value) if name == "groups" else setattr(asker, name, value)
+    asker.save()
+    before = bank.footprint()
+    page = page_text(bob.get(page_of(approval)))
+    assert told in page
+    assert "Approve and carry out" not in page
+
+    assert decide(bob, approval).state == "pending"
+
+    assert (bank.footprint(), limit_of(ann)) == (before, 0)
+    refused = AuditEntry.objects.get(action="approve_change_overdraft_limit", outcome="refused")
+    assert told in refused.detail["message"]
+    assert "Nothing was done." in refused.detail["message"]
+    assert decide(bob, approval, "refuse").state == "refused"
+
+
+def test_who_has_the_right_again_has_the_question_approved(bank: Bank, alice: Client, bob: Client, ann: UUID) -> None:
+    approval = ask_for_limit(alice, ann)
+    User.objects.filter(username="alice").update(is_active=False)
+    decide(bob, approval)
+    User.objects.filter(username="alice").update(is_active=True)
+    assert (decide(bob, approval).outcome, limit_of(ann)) == ("done", 5000)
+
+
 def test_a_command_on_other_versions_is_stale(bank: Bank, alice: Client, bob: Client, ann: UUID) -> None:
     approval = ask_for_limit(alice, ann)
     bank.deposit(ann, "1.00")
