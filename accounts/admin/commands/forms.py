@@ -1,7 +1,8 @@
 """Forms of commands. They turn words into a command; whether it may happen is the executor's word.
 
 Hidden in each is the idempotency key, made when the form is shown, so that a form sent twice has one effect; and
-the version of the account that it was shown for, so that staff decide on what they saw.
+the version of the account that it was shown for, so that staff decide on what they saw, except where that does not
+matter (`on_what_was_seen`).
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -62,6 +63,10 @@ class CommandForm(forms.Form):
     """Base of all of them. `refusal_fields` names the form's field for a field that a refusal may name."""
 
     refusal_fields: dict[str, str] = {}
+    on_what_was_seen = True
+    """Whether it counts for the version that was shown alone: an amount is chosen by the balance beside it, and a
+    limit, a closing and a reversal are judged by what the account is. False for what is as right after any other
+    movement: an account with steady traffic could not be frozen else."""
 
     idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
@@ -71,10 +76,11 @@ class CommandForm(forms.Form):
     def __init__(self, subject: Subject, data: QueryDict | None = None) -> None:
         super().__init__(None if data is None else data.dict())
         self.subject = subject
-        if subject.account is None:
+        if subject.account is None or not self.on_what_was_seen:
             del self.fields["expected_version"]
         else:
             self.fields["expected_version"].initial = subject.account.version
+        if subject.account is not None:
             self.word_amounts(subject.account.currency)
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
 
@@ -197,6 +203,8 @@ class CaptureHoldForm(HoldForm):
 
 
 class ReleaseHoldForm(HoldForm):
+    on_what_was_seen = False
+
     def command(self) -> c.Command:
         return c.ReleaseHold(self.hold.pk)
 
@@ -213,11 +221,15 @@ class OverdraftLimitForm(AccountForm):
 
 
 class FreezeForm(AccountForm):
+    on_what_was_seen = False
+
     def command(self) -> c.Command:
         return c.FreezeAccount(self.account.pk)
 
 
 class UnfreezeForm(AccountForm):
+    on_what_was_seen = False
+
     def command(self) -> c.Command:
         return c.UnfreezeAccount(self.account.pk)
 

@@ -179,7 +179,7 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     account = subject.account
-    if form.is_bound and account is not None:
+    if form.is_bound and account is not None and "expected_version" in form.fields:
         form.show_anew(expected_version=account.version)  # the one whose state the page shows from here on
     back = _page_of(subject) or reverse("admin:accounts_account_changelist")
     context = {

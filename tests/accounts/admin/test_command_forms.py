@@ -333,6 +333,52 @@ def test_staff_decide_on_what_they_saw(bank: Bank, teller: Client) -> None:
     assert bank.balance(ann) == 1000
 
 
+def test_an_account_is_frozen_and_unfrozen_however_much_happened_on_it_since_the_form_was_shown(
+    bank: Bank, supervisor: Client
+) -> None:
+    ann = bank.open("100.00")
+    freeze = form_of(supervisor, at(ann, "freeze")) | {"reason": "Stolen card"}
+    bank.deposit(ann, "1.00")
+    assert supervisor.post(at(ann, "freeze"), freeze).status_code == 302
+    assert (Account.objects.get(pk=ann).status, bank.balance(ann)) == ("frozen", 10100)
+
+    unfreeze = form_of(supervisor, at(ann, "unfreeze")) | {"reason": "Found again"}
+    bank.unfreeze(ann)
+    bank.freeze(ann)
+    assert supervisor.post(at(ann, "unfreeze"), unfreeze).status_code == 302
+    assert Account.objects.get(pk=ann).status == "open"
+
+
+def test_a_hold_is_released_however_much_happened_on_its_account_since_the_form_was_shown(
+    bank: Bank, teller: Client
+) -> None:
+    ann = bank.open("10.00")
+    hold = bank.hold(ann, "4.00")
+    form = form_of(teller, on_hold(hold, "release")) | {"reason": "The shop gave it up"}
+    bank.deposit(ann, "1.00")
+
+    assert teller.post(on_hold(hold, "release"), form).status_code == 302
+
+    assert Hold.objects.get().status == "released"
+    assert (Account.objects.get(pk=ann).held, bank.balance(ann)) == (0, 1100)
+
+
+@pytest.mark.parametrize("command", ["deposit", "place-hold", "change-overdraft-limit", "close"])
+def test_what_is_judged_by_what_the_account_is_counts_for_what_was_seen_alone(
+    bank: Bank, supervisor: Client, command: str
+) -> None:
+    ann = bank.open()
+    form = form_of(supervisor, at(ann, command)) | {"reason": "a test", "amount": "1.00", "limit": "1.00"}
+    bank.deposit(ann, "1.00")
+    bank.withdraw(ann, "1.00")
+    before = bank.footprint()
+
+    answer = supervisor.post(at(ann, command), form)
+
+    assert "Look at its new state, then decide anew." in errors(answer)["__all__"][0]
+    assert bank.footprint() == before
+
+
 @pytest.mark.parametrize("missing", ["idempotency_key", "expected_version"])
 def test_a_form_without_its_hidden_fields_does_nothing(bank: Bank, teller: Client, missing: str) -> None:
     ann = bank.open("1.00")
