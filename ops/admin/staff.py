@@ -89,6 +89,10 @@ class StaffAdmin(ExportedAdmin, DjangoUserAdmin):
         Column("Joined (UTC)", lambda user: when(user.date_joined)),
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """A user name stays: entries and events name people by it, and one given up could become another's."""
+        return ("username", *self.readonly_fields) if obj else self.readonly_fields
+
     def export_rows(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.prefetch_related("groups")
 

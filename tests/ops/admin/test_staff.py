@@ -80,6 +80,21 @@ def test_a_change_without_a_reason_is_not_made(root: Client) -> None:
     assert entries() == []
 
 
+def test_a_user_name_stays_since_events_and_entries_name_people_by_it(root: Client) -> None:
+    tina = make_staff("viewer", name="tina")
+    url = f"/admin/auth/user/{tina.pk}/change/"
+    page = root.get(url).content.decode()
+    assert 'name="username"' not in page
+    assert "tina" in page
+
+    form = {"username": "root2", "first_name": "Tina", "is_active": "on", "reason": "She wants another name"}
+    assert root.post(url, form).status_code == 302
+
+    tina.refresh_from_db()
+    assert (tina.username, tina.first_name) == ("tina", "Tina")
+    assert 'name="username"' in root.get("/admin/auth/user/add/").content.decode()
+
+
 def test_a_password_is_set_for_somebody_else_with_a_reason(root: Client) -> None:
     tina = make_staff("viewer", name="tina")
     form = {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
