@@ -1,15 +1,20 @@
 """API clients and their keys: made by supervisors, shown once, revoked with a reason."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.test import Client
 
 from ops.access.keys import InvalidKey, check_token, issue_key
 from ops.models import ApiClient, ApiKey, AuditEntry
+from tests.processes import wait_until
 from tests.staff import make_staff, signed_in
+from tests.threads import together
 
 ISSUE = "/admin/ops/apikey/issue/"
 TOKEN = re.compile(r"bk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
@@ -28,9 +33,18 @@ def acme(db: None) -> ApiClient:
 def issue(desk: Client, acme: ApiClient, **fields: Any) -> Any:
     """Opens the form and sends it."""
     once = desk.get(ISSUE).context["once"]
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
-    form = {"once": once, "client": acme.pk, "scopes": ["accounts:read"], "expires_on": tomorrow, "reason": "a test"}
+    form = {
+        "once": once,
+        "client": acme.pk,
+        "scopes": ["accounts:read"],
+        "expires_on": tomorrow(),
+        "reason": "a test",
+    }
     return desk.post(ISSUE, {**form, **fields})
+
+
+def tomorrow() -> str:
+    return (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
 
 
 def entries(action: str) -> list[AuditEntry]:
@@ -78,6 +92,32 @@ def test_sending_the_form_again_issues_no_second_key(supervisor: Client, acme: A
     assert again.headers["Location"] == "/admin/ops/apikey/"
     assert ApiKey.objects.count() == 1
     assert "no second key was issued" in supervisor.get("/admin/ops/apikey/").content.decode()
+
+
+def test_a_form_that_is_sent_twice_at_once_issues_one_key(
+    supervisor: Client, acme: ApiClient, sweeper: psycopg.Connection
+) -> None:
+    """Both have read the session, with the ticket in it, before either has taken the ticket out."""
+    once = supervisor.get(ISSUE).context["once"]
+    form = {"client": acme.pk, "scopes": ["accounts:read"], "expires_on": tomorrow(), "reason": "a double click"}
+
+    with psycopg.connect(os.environ["DATABASE_URL"]) as holding, ThreadPoolExecutor(1) as pool:
+        holding.execute("SELECT FROM ops_staffsession FOR UPDATE")
+        sent = pool.submit(together, [lambda: supervisor.post(ISSUE, {**form, "once": once})] * 2)
+        wait_until(lambda: sent.done() or how_many_wait_for_locks(sweeper) == 2)
+        holding.commit()
+        answers = sent.result()
+
+    assert sorted(answer.status_code for answer in answers) == [200, 302]
+    assert ApiKey.objects.count() == 1
+    assert len(entries("issue_key")) == 1
+    supervisor.post(ISSUE, {**form, "once": once})
+    assert ApiKey.objects.count() == 1, "whoever was turned away has not brought the ticket back"
+
+
+def how_many_wait_for_locks(conn: psycopg.Connection) -> int:
+    (count,) = conn.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone() or (0,)
+    return int(count)
 
 
 @pytest.mark.parametrize(
