@@ -67,6 +67,8 @@ class CommandForm(forms.Form):
     """Whether it counts for the version that was shown alone: an amount is chosen by the balance beside it, and a
     limit, a closing and a reversal are judged by what the account is. False for what is as right after any other
     movement: an account with steady traffic could not be frozen else."""
+    touches_others = False
+    """Whether the account that a refusal is about may be another than the form's: then it is named."""
 
     idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
@@ -137,6 +139,8 @@ class WithdrawForm(AccountForm):
 
 
 class TransferForm(AccountForm):
+    touches_others = True
+
     target_account_id = forms.UUIDField(
         label="To account",
         widget=text_widget(),
@@ -240,6 +244,8 @@ class CloseForm(AccountForm):
 
 
 class ReverseForm(CommandForm):
+    touches_others = True
+
     description = description_field()
 
     def command(self) -> c.Command:

@@ -19,6 +19,7 @@ from accounts.admin.commands.subject import Subject
 from accounts.domain.commands import Command
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import format_minor
+from accounts.models import Account
 from accounts.services import Envelope, Executed, execute_one, idempotency_key
 from eventstore.errors import OutcomeUnknown, StoreBusy
 from eventstore.events import Context
@@ -106,10 +107,23 @@ def _explain(form: CommandForm, refusal: Refusal) -> None:
     """Puts the refusal where it belongs on the form."""
     named = form.refusal_fields.get(refusal.field or "", refusal.field) or FIELD_OF_CODE.get(refusal.code)
     field = named if named in form.fields and not form.fields[named].widget.is_hidden else None
-    facts = [refusal.message, *_facts(refusal), NOTHING_DONE, ADVICE.get(refusal.code, "")]
+    facts = [
+        refusal.message,
+        _which_account(form, refusal),
+        *_facts(refusal),
+        NOTHING_DONE,
+        ADVICE.get(refusal.code, ""),
+    ]
     if refusal.code is ErrorCode.IDEMPOTENCY_KEY_REUSED:
         form.show_anew(idempotency_key=form.fields["idempotency_key"].initial())
     form.add_error(field, " ".join(fact for fact in facts if fact))
+
+
+def _which_account(form: CommandForm, refusal: Refusal) -> str:
+    """Of several that a command touches, the one that is the reason, as pages name it."""
+    account_id = refusal.extra.get("account_id")
+    account = Account.objects.filter(pk=account_id).first() if form.touches_others and account_id else None
+    return f"It is the account of {account.owner}, {account.pk}." if account else ""
 
 
 def _facts(refusal: Refusal) -> list[str]:

@@ -278,6 +278,25 @@ def test_a_refusal_is_told_where_it_belongs_and_nothing_changes(
     assert bank.footprint() == before
 
 
+@pytest.mark.parametrize("frozen", ["Ann", "Bob"])
+def test_a_refusal_of_what_touches_two_accounts_names_the_one_that_is_the_reason(
+    bank: Bank, supervisor: Client, frozen: str
+) -> None:
+    ids = {"Ann": bank.open("10.00"), "Bob": bank.open(owner="Bob")}
+    moved = bank.transfer(ids["Ann"], ids["Bob"], "1.00").transaction_id
+    bank.freeze(ids[frozen])
+    before = bank.footprint()
+
+    fields = {"amount": "1.00", "target_account_id": str(ids["Bob"])}
+    for answer in (
+        send(supervisor, at(ids["Ann"], "transfer"), **fields),
+        send(supervisor, reverse_of(moved)),
+    ):
+        (told,) = errors(answer)["__all__"]
+        assert f"It is the account of {frozen}, {ids[frozen]}." in told
+    assert bank.footprint() == before
+
+
 def test_a_form_that_is_sent_twice_has_one_effect(bank: Bank, teller: Client) -> None:
     ann = bank.open("1.00")
     form = {**form_of(teller, at(ann, "deposit")), "amount": "5.00", "reason": "a double click"}
