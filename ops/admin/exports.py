@@ -7,6 +7,7 @@ own keyset: no long transaction, no more memory for a longer file. Rows that com
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,6 +36,9 @@ CHUNK = 500
 BYTE_ORDER_MARK = "\ufeff"
 FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
 """A spreadsheet takes a text that begins with one of these for a formula."""
+FORMULA_INSIDE = re.compile(r"""([;\t\r\n]["\s]*)(?=[=+@＝＋－＠-])""")
+"""One whose separator is the semicolon, as in many countries, or the tab begins a cell in the middle of a text: it sees
+no quotes around that."""
 ACTION, ENDED = "export_list", "export_list_ended"
 """In the audit: an entry before the first row leaves, and one with the number of rows when the last has left or the
 reader has gone. Where the second is missing the process died, and as much as the limit may have left."""
@@ -134,8 +138,9 @@ def lines(rows: Iterable[Iterable[object]]) -> str:
 
 
 def defused(value: object) -> object:
-    """Numbers stay numbers; a text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """Numbers stay numbers; what a spreadsheet would run as a formula, in whatever way it splits the line into cells,
+    gets an apostrophe before it."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return value
-    text = str(value)
+    text = FORMULA_INSIDE.sub(r"\1'", str(value))
     return f"'{text}" if {text[:1], text.lstrip()[:1]} & FORMULA_STARTS else text

@@ -94,11 +94,17 @@ def test_a_file_is_utf_8_with_a_byte_order_mark_and_offered_for_download(bank: B
         ("+49 30", "'+49 30"),
         ("-1 EUR", "'-1 EUR"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
         ("  =1", "'  =1"),
         ("＝1", "'＝1"),
+        (";=1+1", ";'=1+1"),
+        ("Ann; @SUM(A1);＝2", "Ann; '@SUM(A1);'＝2"),
+        ('Ann;"=1+1"', 'Ann;"\'=1+1"'),
+        ("Ann\n-1", "Ann\n'-1"),
+        ("Ann\t+1", "Ann\t'+1"),
         ("Ann = Bob", "Ann = Bob"),
+        ("Ann; Bob - Cid, -5", "Ann; Bob - Cid, -5"),
         (-5, -5),
         (True, "True"),
     ],
@@ -116,6 +122,16 @@ def test_an_owner_who_is_a_formula_stays_a_text(bank: Bank, auditor: Client) -> 
 
     assert column("Owner", found) == [f"'{evil}"]
     assert column("Balance", found) == ["-20.00"], "a debt is a number, not a formula"
+
+
+def test_an_owner_is_no_formula_for_a_spreadsheet_that_separates_by_semicolons(bank: Bank, auditor: Client) -> None:
+    bank.open(owner=";=1+1; @A1")
+
+    file = text(auditor.post(ACCOUNTS))
+
+    cells = [cell for row in csv.reader(io.StringIO(file), delimiter=";") for cell in row]
+    assert len(cells) > 3, "it reads other cells than were written"
+    assert [cell for cell in cells if cell.lstrip(' "')[:1] in "=+-@"] == []
 
 
 def test_the_filters_and_the_order_are_those_of_the_list(bank: Bank, auditor: Client) -> None:
