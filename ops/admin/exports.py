@@ -37,8 +37,8 @@ BYTE_ORDER_MARK = "\ufeff"
 FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
 """A spreadsheet takes a text that begins with one of these for a formula."""
 FORMULA_INSIDE = re.compile(r"""([;\t\r\n]["\s]*)(?=[=+@＝＋－＠-])""")
-"""One whose separator is the semicolon, as in many countries, or the tab begins a cell in the middle of a text: it sees
-no quotes around that."""
+"""One whose separator is the semicolon, as in many countries, or the tab begins a cell in the middle of a text,
+whatever quotes there are around it."""
 ACTION, ENDED = "export_list", "export_list_ended"
 """In the audit: an entry before the first row leaves, and one with the number of rows when the last has left or the
 reader has gone. Where the second is missing the process died, and as much as the limit may have left."""
