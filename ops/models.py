@@ -121,6 +121,8 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["subject", "id"], name="audit_subject_id"),
             models.Index(fields=["actor", "id"], name="audit_actor_id"),
+            models.Index(fields=["action", "at", "id"], name="audit_action_at_id"),
+            models.Index(fields=["at", "id"], name="audit_at_id"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.admin.balance_chart import MOST_POINTS, balance_chart
-from accounts.admin.cells import amount, balances, status_badge, transaction_link
+from accounts.admin.cells import amount, audit_facts, balances, status_badge, transaction_link
 from accounts.admin.commands.pages import ACCOUNT_COMMANDS
 from accounts.admin.holds import OF_AN_ACCOUNT, open_holds
 from accounts.admin.tabs import tabs
@@ -89,6 +89,7 @@ def facts(request: HttpRequest, account: Account) -> list[tuple[str, object]]:
         ("Opened (UTC)", when(account.opened_at)),
         ("Changed (UTC)", when(account.updated_at)),
         ("Version", stream),
+        *audit_facts(request, f"account:{account.pk}"),
     ]
 
 

@@ -1,8 +1,10 @@
 """Cells that lists of money share."""
 
 from decimal import Decimal
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -60,6 +62,14 @@ def hold_url(hold_id: UUID | str) -> str:
 
 def hold_link(hold_id: UUID | str) -> SafeString:
     return link(hold_url(hold_id), short_id(hold_id))
+
+
+def audit_facts(request: HttpRequest, subject: str) -> list[tuple[str, object]]:
+    """For a page's facts: a link to what staff did about it, for those who may read that."""
+    if not request.user.has_perm("ops.view_auditentry"):
+        return []
+    url = f"{reverse('admin:ops_auditentry_changelist')}?{urlencode({'subject': subject})}"
+    return [("What staff did", link(url, "audit entries"))]
 
 
 def ledger_account(name: str) -> SafeString | str:

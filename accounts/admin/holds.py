@@ -10,7 +10,7 @@ from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from accounts.admin.cells import CURRENCY, account_link, amount, hold_link, transaction_link
+from accounts.admin.cells import CURRENCY, account_link, amount, audit_facts, hold_link, transaction_link
 from accounts.admin.commands import urls as command_urls
 from accounts.admin.commands.pages import CAPTURE_HOLD, HOLD_COMMANDS
 from accounts.domain.account import Status
@@ -97,6 +97,7 @@ class HoldAdmin(KeysetAdmin):
                 ("Until (UTC)", when(obj.expires_at)),
                 ("Ended (UTC)", when(obj.closed_at)),
                 ("Placed by", transaction_link(placed.command_id if placed else None)),
+                *audit_facts(request, f"hold:{obj.pk}"),
             ],
             "commands": _allowed(request, obj),
         }

@@ -8,7 +8,15 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from accounts.admin.cells import CURRENCY, account_link, amount, ledger_account, transaction_link, transaction_url
+from accounts.admin.cells import (
+    CURRENCY,
+    account_link,
+    amount,
+    audit_facts,
+    ledger_account,
+    transaction_link,
+    transaction_url,
+)
 from accounts.admin.commands import urls as command_urls
 from accounts.admin.timeline import in_words, timeline_entry
 from accounts.domain.events import POSTING_TYPES
@@ -111,6 +119,7 @@ def transaction_context(request: HttpRequest, transaction_id: UUID, events: list
             ("From", first.get("address", NOTHING)),
             ("Reverses", transaction_link(reverses)),
             ("Reversed by", transaction_link(reversed_by)),
+            *audit_facts(request, f"transaction:{transaction_id}"),
         ],
         "entries": [
             (

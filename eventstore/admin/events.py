@@ -2,18 +2,16 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from eventstore.admin.links import aggregate_link, command_link
 from eventstore.models import Event
 from eventstore.registry import known_event_types
 from ops.admin.keyset import Keyset, moment, position
-from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, id_filter
+from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, id_filter, time_filter
 from ops.html import link, page_of, pretty, short_id, when
 
 BY_POSITION = Keyset(("position",), (position,))
@@ -21,16 +19,6 @@ BY_VERSION = Keyset(("version",), (position,))
 """Within one stream, where version and position rise together."""
 BY_TIME = Keyset(("timestamp", "position"), (moment, position))
 """Positions do not follow time where history was brought in, so a window of time is read by time."""
-
-
-def time_filter(label: str) -> forms.DateTimeField:
-    return forms.DateTimeField(
-        label=label,
-        required=False,
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"],
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
-        error_messages={"invalid": "Write a day and time, such as 2026-01-31 14:30 (UTC)."},
-    )
 
 
 class EventFilters(Filters):

@@ -57,6 +57,16 @@ def id_filter(label: str) -> forms.UUIDField:
     )
 
 
+def time_filter(label: str) -> forms.DateTimeField:
+    return forms.DateTimeField(
+        label=label,
+        required=False,
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"],
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+        error_messages={"invalid": "Write a day and time, such as 2026-01-31 14:30 (UTC)."},
+    )
+
+
 def choice_filter(label: str, choices: Sequence[tuple[str, str]]) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=label, required=False, choices=[("", "All"), *choices], widget=UnfoldAdminSelectWidget

@@ -1,17 +1,21 @@
 """Every command of staff is recorded, done or refused: who, when, why, from where."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.db import DatabaseError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from eventstore.models import Event
 from ops.models import AuditEntry
 from tests.accounts.admin.forms import send
 from tests.bank import Bank
-from tests.staff import make_staff, signed_in
+from tests.plans import rows_read
+from tests.staff import make_staff, make_superuser, signed_in
 
 
 def commands() -> list[AuditEntry]:
@@ -86,6 +90,85 @@ def test_entries_are_for_the_auditor_to_read_and_to_search(bank: Bank, teller: C
         assert ("Cash at the counter" in page) is found, query
     (entry,) = commands()
     assert "transaction_id" in auditor.get(f"/admin/ops/auditentry/{entry.pk}/change/").content.decode()
+
+
+def test_entries_are_found_by_what_was_done_and_in_a_window_of_time(bank: Bank, teller: Client) -> None:
+    ann = bank.open("1.00")
+    send(teller, f"/admin/accounts/account/{ann}/deposit/", amount="5.00", reason="First")
+    send(teller, f"/admin/accounts/account/{ann}/withdraw/", amount="1.00", reason="Second")
+    at = commands()[1].at
+    later, earlier = at + timedelta(seconds=1), at - timedelta(days=1)
+    auditor = signed_in(make_staff("auditor"))
+
+    for query, found in (
+        ("action=withdraw", ["Second"]),
+        ("action=transfer", []),
+        (f"since={earlier:%Y-%m-%dT%H:%M}&actor=staff:teller&action=deposit", ["First"]),
+        (f"since={earlier:%Y-%m-%dT%H:%M}&until={later:%Y-%m-%d %H:%M:%S}&action=withdraw", ["Second"]),
+        (f"until={earlier:%Y-%m-%d}", []),
+        (f"subject={ann}", ["Second", "First"]),
+    ):
+        page = auditor.get(f"/admin/ops/auditentry/?{query}")
+        assert [row[5][1] for row in page.context["rows"]] == found, query
+
+
+def test_pages_lead_to_what_staff_did_about_account_transaction_and_hold(bank: Bank, supervisor: Client) -> None:
+    ann, root = bank.open("10.00"), signed_in(make_superuser())
+    hold, paid = bank.hold(ann, "1.00"), bank.withdraw(ann, "2.00").transaction_id
+    send(supervisor, f"/admin/accounts/account/{ann}/freeze/", reason="Frozen because")
+    send(supervisor, f"/admin/accounts/account/{ann}/unfreeze/", reason="Unfrozen because")
+    send(supervisor, f"/admin/accounts/hold/{hold}/release-hold/", reason="Released because")
+    send(supervisor, f"/admin/accounts/transaction/of/{paid}/reverse/", reason="Reversed because")
+
+    for page, told in (
+        (f"/admin/accounts/account/{ann}/change/", ["Unfrozen because", "Frozen because"]),
+        (f"/admin/accounts/hold/{hold}/change/", ["Released because"]),
+        (f"/admin/accounts/transaction/of/{paid}/", ["Reversed because"]),
+    ):
+        (url,) = re.findall(r'href="(/admin/ops/auditentry/\?subject=[^"]+)"', root.get(page).content.decode())
+        assert [row[5][1] for row in root.get(url).context["rows"]] == told
+    assert "/admin/ops/auditentry/" not in supervisor.get(f"/admin/accounts/account/{ann}/change/").content.decode()
+
+
+MANY, PAGE = 20_000, 50
+
+
+@pytest.fixture
+def many_entries(db: None, sweeper: psycopg.Connection) -> None:
+    """Twenty thousand entries, one a second; every thousandth is a rare one."""
+    sweeper.execute(
+        """
+        INSERT INTO ops_auditentry (at, actor, action, subject, outcome, reason, detail, address, request_id)
+        SELECT '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second', 'staff:s' || n %% 50,
+               CASE WHEN n %% 1000 = 0 THEN 'close' ELSE 'sign_in' END, 'account:' || n, 'done', '', '{}', '', ''
+          FROM generate_series(1, %s) AS n
+        """,
+        (MANY,),
+    )
+    sweeper.execute("VACUUM ANALYZE ops_auditentry")
+
+
+@pytest.mark.usefixtures("many_entries")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "action=sign_in",
+        "action=close",
+        "action=transfer",
+        "until=2026-01-01T01:00",
+        "since=2026-01-01T01:00&until=2026-01-01T01:30",
+        "action=sign_in&until=2026-01-01T01:00",
+        "subject=17",
+    ],
+)
+def test_a_page_of_entries_is_found_by_an_index_in_a_table_of_any_size(query: str) -> None:
+    auditor = signed_in(make_staff("auditor"))
+    with CaptureQueriesContext(connection) as captured:
+        assert auditor.get(f"/admin/ops/auditentry/?{query}").status_code == 200
+
+    (sql,) = [q["sql"] for q in captured if 'FROM "ops_auditentry"' in q["sql"] and "LIMIT" in q["sql"]]
+    assert rows_read(sql) <= 2 * PAGE
 
 
 @pytest.mark.parametrize("statement", ["UPDATE ops_auditentry SET reason = ''", "DELETE FROM ops_auditentry"])

@@ -1,7 +1,6 @@
 """The event list costs the same on a table of any size: index scans, a page of rows, a fixed number of queries."""
 
 import json
-from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from tests.plans import rows_read
 from tests.staff import make_staff, signed_in
 
 EVENTS = 20_000
@@ -93,28 +93,6 @@ def test_a_window_of_time_of_one_stream_reads_no_more_than_either_of_them_holds(
     assert len(answer.context["rows"]) == 3600 // STREAMS
     (sql,) = [q["sql"] for q in captured if 'FROM "events"' in q["sql"]]
     assert rows_read(sql) <= 2 * (3600 + EVENTS // STREAMS)
-
-
-def rows_read(sql: str) -> int:
-    """How many rows and index entries PostgreSQL went through; none of them by reading the table from its start."""
-    nodes = scans(sql)
-    assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
-    found = [node for node in nodes if "Index" in node["Node Type"]]
-    return sum(int(node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in found)
-
-
-def scans(sql: str) -> list[dict[str, Any]]:
-    """Every node of the plan that PostgreSQL chose, with what it really read."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
-        (answer,) = cursor.fetchone()  # type: ignore[misc]
-    plans = answer if isinstance(answer, list) else json.loads(answer)
-    nodes, queue = [], [plans[0]["Plan"]]
-    while queue:
-        node = queue.pop()
-        nodes.append(node)
-        queue.extend(node.get("Plans", ()))
-    return nodes
 
 
 @pytest.mark.usefixtures("many_events")
