@@ -32,7 +32,7 @@ class AccountsConfig(AppConfig):
         jobs.register()
         browsing.register()
         approvals.require_sound_limits(ROLES)
-        register_sensitive(approvals.Reverse())
-        register_sensitive(approvals.ChangeOverdraft())
+        for action in approvals.ACTIONS:
+            register_sensitive(action())
         for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances(), Webhooks()):
             projections.register(projection)

@@ -283,6 +283,11 @@ class Settings(BaseSettings):
         {},
         description="Up to which new overdraft limit a role may change one alone, written likewise.",
     )
+    approval_movement_limits: LimitsByRole = Field(
+        {},
+        description="Up to which amount a role may pay in or out, transfer or capture alone in the admin, written "
+        "likewise. Empty, or `none`: any amount.",
+    )
     drills_allowed: bool = Field(
         False, description="`manage.py drill` may produce faults on purpose. For installations without real clients."
     )

@@ -2,16 +2,27 @@
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from accounts.domain.commands import ChangeOverdraftLimit, Command, ReverseTransaction
+from msgspec import convert
+
+from accounts.domain.commands import (
+    CaptureHold,
+    ChangeOverdraftLimit,
+    Command,
+    Deposit,
+    OpenAccount,
+    ReverseTransaction,
+    Transfer,
+    Withdraw,
+)
 from accounts.domain.currencies import EXPONENTS
 from accounts.domain.decide import touched_accounts
 from accounts.domain.errors import PASSING, ErrorCode, Refusal
 from accounts.domain.events import POSTING_TYPES, Posting, to_data
 from accounts.domain.money import Money, format_minor, parse_decimal
-from accounts.models import Account
+from accounts.models import Account, Hold
 from accounts.services.envelope import Envelope, Executed, idempotency_key
 from accounts.services.executor import execute_one, would_execute
 from eventstore.errors import EventStoreError, OutcomeUnknown, StoreBusy
@@ -41,7 +52,21 @@ def second_person(command: Command, roles: Collection[str]) -> str | None:
             roles,
             "Overdraft limits",
         )
+    # Without any limit everybody moves money alone: unlike the others, which are for the few who may reverse at all.
+    if isinstance(command, MOVEMENTS) and settings.approval_movement_limits:
+        return _above(_moved(command), settings.approval_movement_limits, roles, "Movements")
     return None
+
+
+MOVEMENTS = (Deposit, Withdraw, Transfer, CaptureHold, OpenAccount)
+
+
+def _moved(command: Deposit | Withdraw | Transfer | CaptureHold | OpenAccount) -> dict[str, int]:
+    if isinstance(command, OpenAccount):
+        return {command.currency: command.opening_deposit} if command.opening_deposit else {}
+    if command.amount is None:  # a capture of whatever is held
+        return {hold.currency: hold.held for hold in Hold.objects.filter(pk=command.hold_id)}
+    return {command.amount.currency: command.amount.minor}
 
 
 def _above(amounts: dict[str, int], limits: dict[str, str], roles: Collection[str], what: str) -> str | None:
@@ -85,7 +110,7 @@ def require_sound_limits(roles: Collection[str]) -> None:
     Raises:
         ConfigurationError: a limit names a role or currency that there is not, or an amount that is none.
     """
-    for name in ("approval_reversal_limits", "approval_overdraft_limits"):
+    for name in ("approval_reversal_limits", "approval_overdraft_limits", "approval_movement_limits"):
         for key, amount in getattr(get_settings(), name).items():
             role, _, currency = key.partition(":")
             why = ""
@@ -209,6 +234,45 @@ class ChangeOverdraft(_OfCommand):
         account = Account.objects.filter(pk=command.account_id).first()
         before = format_minor(account.overdraft_limit, account.currency) if account else "none"
         return [f"Overdraft limit {command.limit}, in place of {before}."]
+
+
+class _Movement(_OfCommand):
+    """What is judged is the movement itself, not an account at rest: traffic on it meanwhile changes nothing, and
+    whether there are the funds is found when it is carried out."""
+
+    kind: ClassVar[type[Command]]
+
+    def build(self, command: dict[str, Any]) -> Command:
+        return convert(command, self.kind)
+
+    def versions(self, command: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def headline(self, command: Any) -> list[str]:
+        return [f"{self.title}: {Money(minor, currency)}." for currency, minor in _moved(command).items()]
+
+
+class PayIn(_Movement):
+    name, title, permission, kind = "deposit", "Deposit", "accounts.deposit", Deposit
+
+
+class PayOut(_Movement):
+    name, title, permission, kind = "withdraw", "Withdraw", "accounts.withdraw", Withdraw
+
+
+class Move(_Movement):
+    name, title, permission, kind = "transfer", "Transfer", "accounts.transfer", Transfer
+
+
+class Capture(_Movement):
+    name, title, permission, kind = "capture_hold", "Capture a hold", "accounts.capture_hold", CaptureHold
+
+
+class Open(_Movement):
+    name, title, permission, kind = "open", "Open an account", "accounts.open_account", OpenAccount
+
+
+ACTIONS: tuple[type[SensitiveAction], ...] = (Reverse, ChangeOverdraft, PayIn, PayOut, Move, Capture, Open)
 
 
 def as_command(command: Command) -> dict[str, Any]:

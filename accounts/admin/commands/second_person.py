@@ -21,8 +21,11 @@ def why_two(request: HttpRequest, command: Command) -> str | None:
     return second_person(command, list(request.user.groups.values_list("name", flat=True)))
 
 
-def ask_for(request: HttpRequest, page: CommandPage, form: CommandForm, command: Command, why: str) -> HttpResponse:
-    """Asks, and leads to the question. The version of the account must still be the one that the form showed.
+def ask_for(
+    request: HttpRequest, page: CommandPage, form: CommandForm, command: Command, why: str, *, back: str
+) -> HttpResponse:
+    """Asks, and leads to the question; to `back` who may not see questions. The version of the account must still be
+    the one that the form showed, where it showed one.
 
     Raises:
         Refusal: the command would be refused; nothing was asked for. And what the executor raises.
@@ -46,4 +49,5 @@ def ask_for(request: HttpRequest, page: CommandPage, form: CommandForm, command:
         approval = error.approval
     else:
         messages.success(request, ASKED)
-    return HttpResponseRedirect(page_of("ops.approval", approval.pk))
+    may_see = request.user.has_perm("ops.view_approval")
+    return HttpResponseRedirect(page_of("ops.approval", approval.pk) if may_see else back)

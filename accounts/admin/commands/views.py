@@ -62,7 +62,7 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
     try:
         command = form.command()
         if (why := why_two(request, command)) is not None:
-            return ask_for(request, page, form, command, why)
+            return ask_for(request, page, form, command, why, back=_back(subject))
         executed = _execute(request, form, command)
     except CannotDo as refusal:
         form.add_error(None, str(refusal))
@@ -183,6 +183,10 @@ def _page_of(subject: Subject) -> str | None:
     return account_url(subject.account.pk) if subject.account else None
 
 
+def _back(subject: Subject) -> str:
+    return _page_of(subject) or reverse("admin:accounts_account_changelist")
+
+
 def _show(
     admin: ReadOnlyAdmin,
     request: HttpRequest,
@@ -195,7 +199,6 @@ def _show(
     account = subject.account
     if form.is_bound and account is not None and "expected_version" in form.fields:
         form.show_anew(expected_version=account.version)  # the one whose state the page shows from here on
-    back = _page_of(subject) or reverse("admin:accounts_account_changelist")
     context = {
         "title": f"{page.title} · {account.owner}" if account else page.title,
         "page": page,
@@ -204,7 +207,7 @@ def _show(
         "figures": balances(account) if account else None,
         "transaction_id": subject.transaction_id,
         "hold": subject.hold,
-        "cancel_url": back,
+        "cancel_url": _back(subject),
     }
     response = admin.render(request, "accounts/command.html", context)
     response.status_code = status
