@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("ops", "0026_webhook_oldest_salt")]
+    dependencies = [("ops", "0027_sweep_run")]
 
     operations = [
         AddIndexConcurrently("auditentry", models.Index(fields=["action", "at", "id"], name="audit_action_at_id")),
