@@ -29,12 +29,15 @@ from accounts.api.fastlane import FastLane
 from accounts.api.parsers import LinesParser
 from accounts.api.problems import MEDIA_TYPE, headers_for, problem
 from accounts.domain.errors import ErrorCode
-from ops.access.share import Shares
+from ops.access.checks import KeyChecks
+from ops.access.share import NoTurn, Share, Shares
 from ops.conf import get_settings
 
-THREADS = 10
-"""Of each process, for requests that have come. With those of `accounts.services.coalescing` and `accounts.reading`
-they are no more than the database pool holds (POOL_MAX_CONNECTIONS, by default)."""
+THREADS = 8
+"""Of each process, for requests that have come. With those of `ops.access.checks`, `accounts.services.coalescing` and
+`accounts.reading` they are no more than the database pool holds (POOL_MAX_CONNECTIONS, by default)."""
+THREADS_PER_CLIENT = max(1, THREADS - 3)
+"""Of one API client: what it waits for, like a lock, leaves threads to others."""
 HELD_BODY = 1024 * 1024
 """Bytes; a longer body is a stream."""
 HELD_AT_ONCE = 64 * 1024 * 1024
@@ -62,9 +65,10 @@ class Front:
     def __init__(self, application: Callable[..., Iterable[bytes]], *, fast_lane: bool) -> None:
         self._application = application
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-        self._lane = FastLane(self._threads) if fast_lane else None
+        checks = KeyChecks()
+        self._lane = FastLane(self._threads, checks) if fast_lane else None
         self._bounds = Bounds()
-        self._shares = Shares()
+        self._shares = Shares(checks, threads=THREADS, threads_per_client=THREADS_PER_CLIENT)
         self._held = 0
         self._streams = Counter[bool]()  # by whether they are imports
 
@@ -127,22 +131,26 @@ class Front:
             self._streams[is_import] -= 1
 
     async def _answer(self, environ: Environ, protocol: Any, body: Any) -> None:
-        client = self._shares.client_of(environ)
-        if not self._shares.take(client):
+        share = await self._shares.take(environ)
+        if share is None:
             _refuse(protocol, ErrorCode.TOO_MANY_REQUESTS, "As many requests of yours are in hand as may be.")
             return
         try:
-            await self._answer_one(environ, protocol, body)
+            await self._answer_one(environ, protocol, body, share)
         finally:
-            self._shares.give_back(client)
+            self._shares.give_back(share)
 
-    async def _answer_one(self, environ: Environ, protocol: Any, body: Any) -> None:
+    async def _answer_one(self, environ: Environ, protocol: Any, body: Any, share: Share) -> None:
         environ["wsgi.input"] = body
-        if self._lane is not None and (told := await self._lane.answer(environ)) is not None:
+        if self._lane is not None and (told := await self._lane.answer(environ, share)) is not None:
             protocol.response_bytes(*told)
             return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, Answer(protocol, loop).give, self._application, environ)
+        try:
+            async with share.thread():
+                await loop.run_in_executor(self._threads, Answer(protocol, loop).give, self._application, environ)
+        except NoTurn:
+            _refuse(protocol, ErrorCode.OVERLOADED, "Its turn did not come in time. Nothing was done.")
 
 
 def environ_of(scope: Any) -> Environ:

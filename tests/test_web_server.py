@@ -122,6 +122,44 @@ def test_a_client_with_too_many_requests_in_hand_is_told_so_and_others_are_serve
     assert balances == {blocked: 100 * ends[200], free: 3000, theirs: 1000}
 
 
+def test_a_client_whose_requests_wait_leaves_threads_to_others_and_is_counted_while_they_do(
+    db: None, bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go the ordinary way, where each holds a thread while it waits for the account; the processes have heard of
+    neither client before, and API_KEY_TRUST runs out meanwhile. Which of them a request falls to is
+    the kernel's to say: one of them is full for sure."""
+    monkeypatch.setenv("MAX_REQUESTS_PER_CLIENT", "12")
+    monkeypatch.setenv("LOCK_TIMEOUT_MS", "25000")
+    acme, globex = new_caller("acme"), new_caller("globex")
+    blocked, theirs = acme.open("100.00"), globex.open("100.00")
+    with web_server() as web, ThreadPoolExecutor(80) as pool:
+
+        def hold(caller: Caller, account_id: str, key: str) -> tuple[int, dict[str, object]]:
+            return web.post(f"/accounts/{account_id}/holds", BODY, token=caller.token, key=key)
+
+        with psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as holder:
+            holder.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+            waiting = [pool.submit(hold, acme, blocked, f"waits-{number}") for number in range(40)]
+            time.sleep(1.5)
+            began = time.monotonic()
+            told = [hold(globex, theirs, f"unhindered-{number}")[0] for number in range(5)]
+            told += [
+                web.post(f"/accounts/{theirs}/deposits", BODY, token=globex.token, key=f"quick-{number}")[0]
+                for number in range(5)
+            ]
+            took = time.monotonic() - began
+            late = [pool.submit(hold, acme, blocked, f"late-{number}") for number in range(40)]
+            time.sleep(1)
+            beyond = [each.result() for each in late if each.done()]
+        ends = Counter(each.result(30)[0] for each in waiting + late)
+    assert (set(told[:5]), set(told[5:])) == ({201}, {200})
+    assert {(status, answer.get("code")) for status, answer in beyond} == {(429, "too_many_requests")}
+    assert took < 10, "others would have waited for LOCK_TIMEOUT_MS"
+    assert set(ends) == {201, 429}
+    assert 12 <= ends[201] <= 24, "each process has as many in hand as may be, and no more"
+    assert Account.objects.get(pk=theirs).balance == 10_500
+
+
 def request_head(web: Web, caller: Caller, path: str, **headers: str) -> socket.socket:
     """A connection on which the head of a POST was sent, and nothing of its body."""
     head = {"Authorization": f"Bearer {caller.token}", "Idempotency-Key": "night-run"} | headers

@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -49,17 +49,20 @@ from accounts.api.scopes import ACCOUNTS_READ
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.reading import begin_account
 from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, execute_one, idempotency_key
+from accounts.services.coalescing import TOO_LATE
+from eventstore.errors import StoreBusy
 from ops import tracing
 from ops.access.address import client_address
-from ops.access.keys import InvalidKey, bearer_token, check_token, trusted_key
+from ops.access.checks import KeyChecks
+from ops.access.keys import InvalidKey, bearer_token
 from ops.access.policy import HeadersMiddleware, PolicyMiddleware
+from ops.access.share import NoTurn, Share
 from ops.access.trace import request_id, settle, traceparent
 from ops.conf import get_settings
 from ops.metrics.gathered import Gathered
 from ops.models import ApiKey
 
 Environ = dict[str, Any]
-T = TypeVar("T")
 
 COUNTED_WITHIN = 0.05
 """Seconds after which an answer is in the metrics."""
@@ -98,25 +101,26 @@ class NotPlain(Exception):
 
 
 class FastLane:
-    """Answers on an event loop, which it never keeps waiting: what asks the database goes to `threads`, and commands
-    to the line of `accounts.services`."""
+    """Answers on an event loop, which it never keeps waiting: commands go to the line of `accounts.services`, or else
+    to one of the caller's share of `threads`."""
 
-    def __init__(self, threads: Executor) -> None:
+    def __init__(self, threads: Executor, checks: KeyChecks) -> None:
         self._threads = threads
+        self._checks = checks
         self.counted = Gathered(COUNTED_WITHIN)
 
-    async def answer(self, environ: Environ) -> Answer | None:
+    async def answer(self, environ: Environ, share: Share) -> Answer | None:
         """The answer to a request (PEP 3333); None where it is for the ordinary route: then nothing was done but
         reading, and `environ` is as it was."""
         route = _PATH.fullmatch(environ["PATH_INFO"])
         if route is None:
             return None
         try:
-            return await self._answer(environ, UUID(route[1]), route[2])
+            return await self._answer(environ, share, UUID(route[1]), route[2])
         except NotPlain:
             return None
 
-    async def _answer(self, environ: Environ, account_id: UUID, name: str) -> Answer:
+    async def _answer(self, environ: Environ, share: Share, account_id: UUID, name: str) -> Answer:
         began = time.perf_counter()
         method = "GET" if name == "balance" else "POST"
         if environ["REQUEST_METHOD"] != method or environ.get("QUERY_STRING") or "HTTP_TRANSFER_ENCODING" in environ:
@@ -132,7 +136,7 @@ class FastLane:
                 if name == "balance":
                     told = await self._balance(environ, account_id)
                 else:
-                    told = await self._execute(request, account_id, BODIES[name])
+                    told = await self._execute(request, share, account_id, BODIES[name])
         except NotPlain:
             raise
         except Exception as error:
@@ -156,41 +160,44 @@ class FastLane:
         account = selectors.visible(found, account_id, key.client.custodian)
         return Told(200, orjson.dumps(balance_now(account, timezone.now())), {})
 
-    async def _execute(self, request: HttpRequest, account_id: UUID, body: bodies.CommandBody) -> Told:
+    async def _execute(self, request: HttpRequest, share: Share, account_id: UUID, body: bodies.CommandBody) -> Told:
         key = await self._key_with(body.scope, request.META)
         envelope = _envelope(request, account_id, body, key)
         if get_settings().coalesce_commands:
             executed = await _executed(envelope)
         else:
-            executed = await self._in_thread(execute_one, envelope)
+            executed = await self._in_thread(share, envelope)
         return Told(200, orjson.dumps(command_result(executed.result)), answer_headers(executed))
+
+    async def _in_thread(self, share: Share, envelope: Envelope) -> Executed:
+        try:
+            async with share.thread():
+                return await asyncio.get_running_loop().run_in_executor(self._threads, _execute_one, envelope)
+        except NoTurn:
+            raise StoreBusy(TOO_LATE) from None
 
     async def _key_with(self, scope: str, environ: Environ) -> ApiKey:
         token = bearer_token(environ)
         if token is None:
             raise NotPlain
         try:
-            key = trusted_key(token)
-            if key is None:
-                key = await self._in_thread(check_token, token)
-        except InvalidKey:
+            key = await self._checks.check(token)
+        except (InvalidKey, TimeoutError):
             raise NotPlain from None
         if scope not in key.scopes:
             raise NotPlain
         return key
 
-    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        def run() -> T:
-            try:
-                return call(*arguments)
-            finally:
-                close_old_connections()  # to the pool, as at the end of each of Django's requests
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
-
 
 ALLOWED = {"GET": "GET, HEAD", "POST": "POST"}
 """What the ordinary route says of these routes in its answers."""
+
+
+def _execute_one(envelope: Envelope) -> Executed:
+    try:
+        return execute_one(envelope)
+    finally:
+        close_old_connections()  # to the pool, as at the end of each of Django's requests
 
 
 async def _executed(envelope: Envelope) -> Executed:

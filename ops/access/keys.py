@@ -24,7 +24,7 @@ from ops.conf import get_settings
 from ops.models import ApiClient, ApiKey
 
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
-MOST_TRUSTED = 10_000
+MOST_KNOWN = 10_000
 _TOKEN = re.compile(r"bk_(?P<prefix>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NO_DIGEST = bytes(32)
 
@@ -94,7 +94,11 @@ def check_token(token: str) -> ApiKey:
     key = _trusted.get(digest)
     if key is None or key.expires_at <= now:
         generation = _trusted.generation
-        key = _read(token, digest, now)
+        try:
+            key = _read(token, digest, now)
+        except InvalidKey:
+            _trusted.drop(digest)
+            raise
         _trusted.put(digest, key, generation)
     _note_use(key, now)
     return key
@@ -110,6 +114,16 @@ def trusted_key(token: str) -> ApiKey | None:
     """What `check_token` would give without asking the database; None where it would have to."""
     key, now = _trusted.get(_digest(token)), timezone.now()
     return None if key is None or key.expires_at <= now or _is_to_be_noted(key, now) else key
+
+
+def known_key(token: str) -> ApiKey | None:
+    """The key of a token that was found good, however long ago: it tells who calls, and opens nothing."""
+    return _trusted.known(_digest(token))
+
+
+def changes() -> int:
+    """Goes up when this process changes a key or a client."""
+    return _trusted.generation
 
 
 def _read(token: str, digest: bytes, now: datetime) -> ApiKey:
@@ -129,7 +143,8 @@ def _read(token: str, digest: bytes, now: datetime) -> ApiKey:
 
 
 class _Trusted:
-    """Keys that were found good a moment ago, by the digest of their token; the token itself is kept nowhere."""
+    """Keys that were found good, by the digest of their token; the token itself is kept nowhere. They are believed
+    for a moment, and known until this process notices that they are not good any more."""
 
     def __init__(self) -> None:
         self._keys: dict[bytes, tuple[ApiKey, float]] = {}
@@ -140,13 +155,18 @@ class _Trusted:
         key, until = self._keys.get(digest, (None, 0.0))
         return key if time.monotonic() < until else None
 
+    def known(self, digest: bytes) -> ApiKey | None:
+        return self._keys.get(digest, (None, 0.0))[0]
+
     def put(self, digest: bytes, key: ApiKey, generation: int) -> None:
-        seconds = get_settings().api_key_trust
-        if not seconds or generation != self.generation:
+        if generation != self.generation:
             return
-        if len(self._keys) >= MOST_TRUSTED:
+        if len(self._keys) >= MOST_KNOWN:
             self._keys = {}
-        self._keys[digest] = (key, time.monotonic() + seconds)
+        self._keys[digest] = (key, time.monotonic() + get_settings().api_key_trust)
+
+    def drop(self, digest: bytes) -> None:
+        self._keys.pop(digest, None)
 
     def forget(self, **_: object) -> None:
         self.generation += 1

@@ -9,6 +9,8 @@ from django.http import HttpResponse
 from django.test.client import Client, ClientHandler
 
 from accounts.api.fastlane import FastLane
+from ops.access.checks import KeyChecks
+from ops.access.share import Share
 
 
 class Lane(ClientHandler):
@@ -20,8 +22,8 @@ class Lane(ClientHandler):
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         with ThreadPoolExecutor(1) as threads:
-            lane = FastLane(threads)
-            answer = asyncio.run(lane.answer(environ))
+            lane = FastLane(threads, KeyChecks())
+            answer = asyncio.run(lane.answer(environ, Share(1)))
             lane.counted.write()
         if answer is None:
             return super().__call__(environ)
