@@ -29,5 +29,7 @@ meanwhile waits until you resume it, as long as deliveries are kept.
 Within an account by `version`: the next is sent after the one before was taken, or has failed for good. Across
 accounts there is no order. A delivery that you ask for again may come after later ones.
 
+**It goes on until you delete it**, also where the key that made it was revoked or has expired.
+
 The address must be `https://` in the public Internet, without user name and password.
 """

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from accounts.api.base import ApiView, body_of
 from accounts.api.documentation import documents_change, documents_read
 from accounts.api.fields import StrictSerializer, TextField
-from accounts.api.headers import client_of
+from accounts.api.headers import api_key_of, client_of
 from accounts.api.pagination import KeysetPagination
 from accounts.api.reads import PAGING, refuse_unknown_parameters
 from accounts.api.representations import PageSerializer, TimeField
@@ -28,7 +28,7 @@ from accounts.domain.errors import ErrorCode as E
 from accounts.domain.errors import Refusal
 from accounts.domain.events import EVENT_CLASSES
 from accounts.services.webhooks import subscribe
-from ops.models import ApiClient
+from ops.models import ApiKey
 from ops.webhooks import queue, subscriptions
 from ops.webhooks.addresses import MAX_URL_LENGTH, AddressRefused
 from ops.webhooks.models import Webhook, WebhookDelivery
@@ -177,15 +177,15 @@ class WebhookList(WebhookView):
     )
     def post(self, request: Request) -> Response:
         data = WebhookBody().run_validation(body_of(request))
-        webhook, secret = _subscribe(client_of(request), data)
+        webhook, secret = _subscribe(api_key_of(request), data)
         body = WebhookSerializer(webhook).data | {"secret": secret}
         location = reverse("api-v1:webhook", args=[webhook.pk])
         return Response(body, status=201, headers={"Location": location, "Cache-Control": "no-store"})
 
 
-def _subscribe(client: ApiClient, data: dict[str, Any]) -> tuple[Webhook, str]:
+def _subscribe(key: ApiKey, data: dict[str, Any]) -> tuple[Webhook, str]:
     try:
-        return subscribe(client, url=data["url"], event_types=data["event_types"])
+        return subscribe(key.client, url=data["url"], event_types=data["event_types"], made_with=key)
     except AddressRefused as refused:
         raise Refusal(E.VALIDATION_FAILED, str(refused), field="url") from None
     except subscriptions.AlreadySubscribed as refused:

@@ -11,6 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -32,6 +33,7 @@ from ops.approvals.registry import CannotDo
 from ops.audit.record import record
 from ops.html import badge, link, page_of, when
 from ops.models import ApiClient, ApiKey
+from ops.webhooks.subscriptions import active_of_key
 
 DEFAULT_LIFE = timedelta(days=90)
 LONGEST_LIFE = timedelta(days=366)
@@ -90,6 +92,21 @@ def state_badge(key: ApiKey) -> object:
     return badge("Valid", "good") if key.client.is_active else badge("Client not active", "warn")
 
 
+def _webhooks_of(key: ApiKey) -> str:
+    return f"{reverse('admin:ops_webhook_changelist')}?key={key.prefix}"
+
+
+def _go_on(key: ApiKey) -> str:
+    """What its revoking does not end; "" where that is nothing. They are the client's, which has other keys: whoever
+    replaces a key is not to miss messages, and whoever ends a stolen one is to look whom they go to."""
+    count = active_of_key(key)
+    if not count:
+        return ""
+    told = "1 webhook made with it is" if count == 1 else f"{count} webhooks made with it are"
+    look = link(_webhooks_of(key), "See where they send")
+    return format_html("{} active and not ended by this. {}; pause those whose address you do not know.", told, look)
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(KeysetAdmin):
     about = "Secrets by which API clients sign in. Only a digest is kept, and nobody can see it."
@@ -137,6 +154,7 @@ class ApiKeyAdmin(KeysetAdmin):
             ("Expires (UTC)", when(obj.expires_at)),
             ("Revoked (UTC)", when(obj.revoked_at)),
             ("Last used (UTC)", when(obj.last_used_at)),
+            ("Webhooks", link(_webhooks_of(obj), "Those made with it")),
         ]
 
     def issue_view(self, request: HttpRequest) -> HttpResponse:
@@ -218,7 +236,10 @@ class ApiKeyAdmin(KeysetAdmin):
                     )
             if revoked:
                 messages.success(request, f"The key {key.prefix}… is revoked: it opens nothing any more.")
+                if told := _go_on(key):
+                    messages.warning(request, told)
             else:
                 messages.warning(request, "The key was revoked before; nothing changed.")
             return HttpResponseRedirect(page_of("ops.apikey", key.pk))
-        return self.render(request, "ops/revoke_key.html", {"title": f"Revoke {key}", "form": form, "key": key})
+        context = {"title": f"Revoke {key}", "form": form, "key": key, "webhooks": _go_on(key)}
+        return self.render(request, "ops/revoke_key.html", context)

@@ -26,10 +26,11 @@ def state_badge(row: Webhook | WebhookDelivery) -> object:
 
 class WebhookFilters(Filters):
     client = text_filter("Client", placeholder="name", max_length=60)
+    key = text_filter("Made with the key", placeholder="public part", max_length=12)
 
     def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
-        name = self.cleaned_data["client"]
-        return (queryset.filter(client__name=name) if name else queryset), keyset
+        asked = {"client__name": self.cleaned_data["client"], "made_with__prefix": self.cleaned_data["key"]}
+        return queryset.filter(**{name: value for name, value in asked.items() if value}), keyset
 
 
 class DeliveryFilters(Filters):
@@ -57,7 +58,8 @@ class WebhookAdmin(ManagedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
-        return super().get_queryset(request).select_related("client").defer("salt", "previous_salt", "oldest_salt")
+        rows = super().get_queryset(request).select_related("client", "made_with")
+        return rows.defer("salt", "previous_salt", "oldest_salt", "made_with__digest")
 
     def more_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -87,6 +89,7 @@ class WebhookAdmin(ManagedAdmin):
             ("Next try not before (UTC)", when(obj.not_before)),
             ("Previous secrets sign until (UTC)", when(obj.previous_until)),
             ("Made (UTC)", when(obj.created_at)),
+            ("Made with", link(page_of("ops.apikey", key.pk), f"{key.prefix}…") if (key := obj.made_with) else "–"),
             ("Log", link(log, "Deliveries to this webhook")),
         ]
 

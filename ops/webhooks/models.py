@@ -15,6 +15,7 @@ class Webhook(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client = models.ForeignKey("ops.ApiClient", on_delete=models.PROTECT, related_name="webhooks")
+    made_with = models.ForeignKey("ops.ApiKey", on_delete=models.PROTECT, null=True, related_name="webhooks")
     url = models.CharField(max_length=2000)
     event_types = ArrayField(models.CharField(max_length=60))
     starts_after = models.BigIntegerField(

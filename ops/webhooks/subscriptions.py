@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from ops.conf import get_settings
-from ops.models import ApiClient
+from ops.models import ApiClient, ApiKey
 from ops.webhooks import addresses, signing
 from ops.webhooks.models import Webhook
 
@@ -33,7 +33,19 @@ def of_client(client: ApiClient) -> QuerySet[Webhook]:
     return Webhook.objects.filter(client=client).exclude(state=State.DELETED)
 
 
-def subscribe(*, client: ApiClient, url: str, event_types: Collection[str], starts_after: int) -> tuple[Webhook, str]:
+def active_of_key(key: ApiKey) -> int:
+    """How many webhooks that were made with this key are sent to. They go on when it is revoked."""
+    return Webhook.objects.filter(made_with=key, state=State.ACTIVE).count()
+
+
+def subscribe(
+    *,
+    client: ApiClient,
+    url: str,
+    event_types: Collection[str],
+    starts_after: int,
+    made_with: ApiKey | None = None,
+) -> tuple[Webhook, str]:
     """A new webhook and its secret, which cannot be had again. Nothing up to position `starts_after` is sent to it.
 
     Raises:
@@ -51,7 +63,12 @@ def subscribe(*, client: ApiClient, url: str, event_types: Collection[str], star
             raise TooMany(f"A client has at most {most} webhooks: delete one first.")
         salt = signing.new_salt()
         webhook = Webhook.objects.create(
-            client=client, url=url, event_types=sorted(set(event_types)), starts_after=starts_after, salt=salt
+            client=client,
+            made_with=made_with,
+            url=url,
+            event_types=sorted(set(event_types)),
+            starts_after=starts_after,
+            salt=salt,
         )
     return webhook, signing.secret_of(salt)
 

@@ -12,6 +12,7 @@ from django.db import connection
 from accounts.api.scopes import ACCOUNTS_READ, WEBHOOKS_MANAGE
 from accounts.projections.webhooks import Webhooks
 from eventstore.projections.runner import catch_up
+from ops.models import ApiKey
 from ops.webhooks.models import Webhook, WebhookDelivery
 from ops.webhooks.signing import VERIFY
 from ops.webhooks.worker import Sender
@@ -55,6 +56,11 @@ def test_a_webhook_is_made_and_its_secret_shown_once(acme: Caller) -> None:
     assert made == shown | {"secret": made["secret"]}
     assert (shown["url"], shown["event_types"], shown["state"]) == (URL, ["Deposited", "Withdrawn"], "active")
     assert acme.get("/webhooks").json()["results"] == [shown]
+
+
+def test_it_is_known_with_which_key_a_webhook_was_made(acme: Caller) -> None:
+    create(acme)
+    assert Webhook.objects.get().made_with == ApiKey.objects.get(client=acme.client)
 
 
 def test_an_event_arrives_signed_with_the_secret(

@@ -12,6 +12,8 @@ from django.test import Client
 
 from ops.access.keys import InvalidKey, check_token, issue_key
 from ops.models import ApiClient, ApiKey, AuditEntry
+from ops.webhooks import subscriptions
+from ops.webhooks.models import Webhook
 from tests.processes import wait_until
 from tests.staff import make_staff, signed_in
 from tests.threads import together
@@ -167,6 +169,44 @@ def test_a_revoked_key_opens_nothing(supervisor: Client, acme: ApiClient) -> Non
         check_token(token)
     (entry,) = entries("revoke_key")
     assert (entry.subject, entry.reason) == (f"apikey:{key.prefix}", "It leaked")
+
+
+def subscribe(key: ApiKey, path: str) -> Webhook:
+    made, _ = subscriptions.subscribe(
+        client=key.client,
+        url=f"https://hooks.example.com/{path}",
+        event_types=["Deposited"],
+        starts_after=0,
+        made_with=key,
+    )
+    return made
+
+
+def test_who_revokes_a_key_is_told_of_the_webhooks_that_go_on(supervisor: Client, acme: ApiClient) -> None:
+    day = datetime.now(UTC) + timedelta(days=1)
+    stolen, other = (issue_key(client=acme, scopes=["ops:read"], expires_at=day, issued_by=None)[0] for _ in range(2))
+    active, deleted, others = subscribe(stolen, "active"), subscribe(stolen, "deleted"), subscribe(other, "others")
+    subscriptions.unsubscribe(deleted.pk)
+    told, where = "1 webhook made with it is active and not ended by this", f"/admin/ops/webhook/?key={stolen.prefix}"
+
+    before = supervisor.get(f"/admin/ops/apikey/{stolen.pk}/revoke/").content.decode()
+    after = supervisor.post(f"/admin/ops/apikey/{stolen.pk}/revoke/", {"reason": "It leaked"}, follow=True)
+
+    for page in (before, after.content.decode()):
+        assert told in page
+        assert f'href="{where}"' in page
+    listed = supervisor.get(where).content.decode()
+    assert active.url in listed
+    assert others.url not in listed
+    assert f"{stolen.prefix}…" in supervisor.get(f"/admin/ops/webhook/{active.pk}/change/").content.decode()
+    active.refresh_from_db()
+    assert active.state == Webhook.State.ACTIVE
+
+
+def test_nothing_is_told_of_webhooks_where_there_are_none(supervisor: Client, acme: ApiClient) -> None:
+    issue(supervisor, acme, scopes=["ops:read"])
+    key = ApiKey.objects.get()
+    assert "made with it is" not in supervisor.get(f"/admin/ops/apikey/{key.pk}/revoke/").content.decode()
 
 
 def test_looking_at_a_key_changes_nothing(supervisor: Client, acme: ApiClient) -> None:
