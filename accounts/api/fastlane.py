@@ -57,7 +57,7 @@ from ops.access.checks import KeyChecks
 from ops.access.keys import InvalidKey, bearer_token
 from ops.access.policy import HeadersMiddleware, PolicyMiddleware
 from ops.access.share import NoTurn, Share
-from ops.access.trace import request_id, settle, traceparent
+from ops.access.trace import request_id, set_traceparent, settle, traceparent
 from ops.conf import get_settings
 from ops.metrics.gathered import Gathered
 from ops.models import ApiKey
@@ -131,13 +131,17 @@ class FastLane:
         settle(environ)
         request = HttpRequest.__new__(HttpRequest)  # what it is asked for here is set below: it is not to be parsed
         request.META, request.path, request.method = environ, environ["PATH_INFO"], method
+        parent = traceparent(request)
         try:
-            with tracing.span(f"{method} fast lane", parent=traceparent(request)):
+            with tracing.span(f"{method} fast lane", parent=parent) as own:
+                if own:
+                    set_traceparent(environ, own)
                 if name == "balance":
                     told = await self._balance(environ, account_id)
                 else:
                     told = await self._execute(request, share, account_id, BODIES[name])
         except NotPlain:
+            set_traceparent(environ, parent)
             raise
         except Exception as error:
             told = _failure(request, error)

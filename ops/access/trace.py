@@ -67,5 +67,12 @@ def correlation_id(request: HttpRequest) -> str:
 
 
 def traceparent(request: HttpRequest) -> str:
-    """The caller's span (W3C Trace Context), or ""."""
+    """The span that the request is part of (W3C Trace Context): our own, else the caller's, or ""."""
     return str(request.META.get(_PARENT, ""))
+
+
+def set_traceparent(meta: dict[str, Any], value: str) -> None:
+    if value:
+        meta[_PARENT] = value
+    else:
+        meta.pop(_PARENT, None)

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.test import Client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -17,6 +18,7 @@ from ops import tracing
 from ops.conf import get_settings
 from ops.embedded.layout import ROOT
 from tests.accounts.api.caller import Caller, new_caller
+from tests.accounts.api.lanes import LaneClient
 from tests.bank import Bank
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -83,6 +85,37 @@ def test_request_and_operation_are_spans_of_the_callers_trace(api: Caller, colle
     assert operation.parent_span_id == request.span_id
     assert Event.objects.get().metadata["traceparent"] == f"00-{TRACE}-{request.span_id.hex()}-01"
     assert "Secret" not in str(collector.spans)
+
+
+LANES = pytest.mark.parametrize("http", [Client, LaneClient], ids=["ordinary lane", "fast lane"])
+
+
+@LANES
+def test_an_event_is_linked_to_the_request_that_recorded_it(
+    api: Caller, collector: Collector, http: type[Client]
+) -> None:
+    account_id = api.open()
+    caller = Caller(api.token, api.client, http())
+    body = {"amount": "1.00", "currency": "EUR"}
+    answer = caller.post(f"/accounts/{account_id}/deposits", body, traceparent=f"00-{TRACE}-{CALLER}-01")
+    assert answer.status_code == 200
+    tracing.flush()
+
+    [request] = [span for span in collector.spans if span.parent_span_id.hex() == CALLER]
+    recorded = Event.objects.get(event_type="Deposited").metadata["traceparent"]
+    assert recorded == f"00-{TRACE}-{request.span_id.hex()}-01"
+
+
+def test_what_the_fast_lane_leaves_is_part_of_the_callers_span(api: Caller, collector: Collector) -> None:
+    account_id = api.open()
+    caller = Caller(api.token, api.client, LaneClient())
+    body = {"amount": "1.00", "currency": "EUR", "description": "x" * 5000}
+    answer = caller.post(f"/accounts/{account_id}/deposits", body, traceparent=f"00-{TRACE}-{CALLER}-01")
+    assert answer.status_code == 400
+    tracing.flush()
+
+    request = next(span for span in collector.spans if span.name.startswith("POST /api/v1/accounts/<"))
+    assert request.parent_span_id.hex() == CALLER
 
 
 def test_a_collector_that_is_gone_costs_a_request_nothing(api: Caller, collector: Collector) -> None:
