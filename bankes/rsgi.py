@@ -20,14 +20,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
 
-import orjson
 from granian.rsgi import ProtocolClosed
 
 from bankes.wsgi import application as wsgi_application  # isort: skip - sets Django up, for what follows
 
 from accounts.api.fastlane import FastLane
+from accounts.api.outright import Environ, refused
 from accounts.api.parsers import LinesParser
-from accounts.api.problems import MEDIA_TYPE, headers_for, problem
 from accounts.domain.errors import ErrorCode
 from ops.access.checks import KeyChecks
 from ops.access.share import NoTurn, Share, Shares
@@ -55,7 +54,6 @@ PIECE = 64 * 1024
 """Bytes of an answer that go out together, at least."""
 
 T = TypeVar("T")
-Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
 
@@ -93,10 +91,10 @@ class Front:
         try:
             body = await self._received(protocol)
         except ConnectionError as error:
-            _refuse(protocol, ErrorCode.MALFORMED_REQUEST, f"{error} Nothing was done.")
+            _refuse(environ, protocol, ErrorCode.MALFORMED_REQUEST, f"{error} Nothing was done.", closes=True)
             return
         if self._held + len(body) > HELD_AT_ONCE:  # what was only announced does not count: it costs nothing
-            _refuse(protocol, ErrorCode.OVERLOADED, "Too many requests are in hand. Nothing was done.")
+            _refuse(environ, protocol, ErrorCode.OVERLOADED, "Too many requests are in hand. Nothing was done.")
             return
         self._held += len(body)
         try:
@@ -120,7 +118,8 @@ class Front:
 
     async def _stream(self, environ: Environ, protocol: Any, length: int, *, is_import: bool) -> None:
         if self._streams[is_import] >= STREAMS:
-            _refuse(protocol, ErrorCode.OVERLOADED, "Other long bodies are being received. Nothing was done.")
+            told = "Other long bodies are being received. Nothing was done."
+            _refuse(environ, protocol, ErrorCode.OVERLOADED, told, closes=True)
             return
         self._streams[is_import] += 1
         patience = get_settings().body_read_timeout
@@ -133,7 +132,8 @@ class Front:
     async def _answer(self, environ: Environ, protocol: Any, body: Any) -> None:
         share = await self._shares.take(environ)
         if share is None:
-            _refuse(protocol, ErrorCode.TOO_MANY_REQUESTS, "As many requests of yours are in hand as may be.")
+            told = "As many requests of yours are in hand as may be."
+            _refuse(environ, protocol, ErrorCode.TOO_MANY_REQUESTS, told, closes=isinstance(body, Stream))
             return
         try:
             await self._answer_one(environ, protocol, body, share)
@@ -150,7 +150,8 @@ class Front:
             async with share.thread():
                 await loop.run_in_executor(self._threads, Answer(protocol, loop).give, self._application, environ)
         except NoTurn:
-            _refuse(protocol, ErrorCode.OVERLOADED, "Its turn did not come in time. Nothing was done.")
+            told = "Its turn did not come in time. Nothing was done."
+            _refuse(environ, protocol, ErrorCode.OVERLOADED, told, closes=isinstance(body, Stream))
 
 
 def environ_of(scope: Any) -> Environ:
@@ -204,11 +205,9 @@ def _length(environ: Environ) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _refuse(protocol: Any, code: ErrorCode, detail: str) -> None:
+def _refuse(environ: Environ, protocol: Any, code: ErrorCode, detail: str, *, closes: bool = False) -> None:
     """An answer that is given before the application is asked."""
-    body = problem(code, detail)
-    lines = [("content-type", MEDIA_TYPE), ("connection", "close"), *headers_for(code).items()]
-    protocol.response_bytes(body["status"], lines, orjson.dumps(body))
+    protocol.response_bytes(*refused(environ, code, detail, closes=closes))
 
 
 class Bounds:

@@ -1,5 +1,6 @@
 """The web server ends in order, and takes nothing with it: `python -m bankes.server`."""
 
+import http.client
 import json
 import os
 import signal
@@ -251,6 +252,34 @@ def test_silent_senders_keep_nobody_waiting(db: None, caller: Caller, monkeypatc
             assert told.startswith(b"HTTP/1.1 400")
             assert b"did not come within 3 s. Nothing was done." in told
     assert Account.objects.get(pk=account_id).balance == 10 * 100
+
+
+def test_what_is_refused_before_the_application_is_asked_is_told_as_the_application_tells(
+    db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BODY_READ_TIMEOUT", "1")
+    path, auth = f"/accounts/{caller.open()}/deposits", {"Authorization": f"Bearer {caller.token}"}
+    ids = {"X-Request-ID": "mine-1"}
+    with web_server() as web:
+        request = urllib.request.Request(f"{web.url}/api/v1/nowhere", headers=auth | ids)  # noqa: S310
+        with pytest.raises(urllib.error.HTTPError) as answered:
+            urllib.request.urlopen(request, timeout=10)  # noqa: S310
+        head = {"Content-Type": "application/json", "Content-Length": "60"} | ids
+        with request_head(web, caller, path, **head) as silent, http.client.HTTPResponse(silent) as refused:
+            refused.begin()
+            told = json.load(refused)
+    assert (refused.status, told["code"]) == (400, "malformed_request")
+    assert {"instance": f"/api/v1{path}", "request_id": "mine-1"}.items() <= told.items()
+    assert list(told) == list(json.load(answered.value))
+    ours, theirs = (
+        {name.lower(): value for name, value in headers.items()}
+        for headers in (refused.headers, answered.value.headers)
+    )
+    of_one = {"date", "content-length", "connection", "vary"}
+    assert {name: ours[name] for name in ours if name not in of_one} == {
+        name: theirs[name] for name in theirs if name not in of_one
+    }
+    assert ours["connection"] == "close", "what is still to come of the body is no request"
 
 
 def test_bodies_that_are_only_announced_take_nobodys_room(web: Web, caller: Caller) -> None:

@@ -19,50 +19,50 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import orjson
 import structlog
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIRequest
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
-from django.middleware.clickjacking import XFrameOptionsMiddleware
-from django.middleware.security import SecurityMiddleware
 from django.utils import timezone
-from django_prometheus.middleware import Metrics
-from prometheus_client import Counter, Histogram
 from rest_framework.exceptions import ParseError
 
 from accounts import selectors
 from accounts.api import bodies
-from accounts.api.catalogue import KINDS
 from accounts.api.commands import answer_headers
 from accounts.api.headers import context_in, usable_key, version_in
+from accounts.api.outright import (
+    Answer,
+    Environ,
+    Redirected,
+    Told,
+    common_headers,
+    counters_of,
+    failure,
+    finished,
+    request_of,
+)
 from accounts.api.parsers import read_object
 from accounts.api.plain import ID, plain_fields
-from accounts.api.problems import MEDIA_TYPE, about, headers_for, problem, problem_for
 from accounts.api.representations import balance_now, command_result
 from accounts.api.scopes import ACCOUNTS_READ
-from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.errors import Refusal
 from accounts.reading import begin_account
 from accounts.services import Envelope, Executed, Outcome, Refused, begin_one, execute_one, idempotency_key
 from accounts.services.coalescing import TOO_LATE
 from eventstore.errors import StoreBusy
 from ops import tracing
-from ops.access.address import client_address
 from ops.access.checks import KeyChecks
 from ops.access.keys import InvalidKey, bearer_token
-from ops.access.policy import HeadersMiddleware, PolicyMiddleware
 from ops.access.share import NoTurn, Share
-from ops.access.trace import request_id, set_traceparent, settle, traceparent
+from ops.access.trace import set_traceparent, settle, traceparent
 from ops.conf import get_settings
 from ops.metrics.gathered import Gathered
 from ops.models import ApiKey
-
-Environ = dict[str, Any]
 
 COUNTED_WITHIN = 0.05
 """Seconds after which an answer is in the metrics."""
@@ -79,21 +79,6 @@ BODIES: dict[str, bodies.CommandBody] = {
     "withdrawals": bodies.WithdrawBody(),
     "transfers": bodies.TransferBody(),
 }
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-class Told(NamedTuple):
-    """What an answer says, before the headers that every answer has."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-    media_type: str = "application/json"
 
 
 class NotPlain(Exception):
@@ -127,10 +112,12 @@ class FastLane:
             raise NotPlain
         if environ.get("HTTP_ACCEPT", "") not in _TAKES_JSON or not _is_our_host(environ.get("HTTP_HOST", "")):
             raise NotPlain
-        common = _common_headers(environ["wsgi.url_scheme"], environ.get("HTTP_X_FORWARDED_PROTO"))
+        try:
+            common = common_headers(environ["wsgi.url_scheme"], environ.get("HTTP_X_FORWARDED_PROTO"))
+        except Redirected:
+            raise NotPlain from None
         settle(environ)
-        request = HttpRequest.__new__(HttpRequest)  # what it is asked for here is set below: it is not to be parsed
-        request.META, request.path, request.method = environ, environ["PATH_INFO"], method
+        request = request_of(environ, environ["PATH_INFO"])
         parent = traceparent(request)
         try:
             with tracing.span(f"{method} fast lane", parent=parent) as own:
@@ -144,19 +131,11 @@ class FastLane:
             set_traceparent(environ, parent)
             raise
         except Exception as error:
-            told = _failure(request, error)
-        counters, latency = _counters(method, name, told.status)
+            told = failure(request, error)
+        counters, latency = counters_of(method, f"api-v1:{name}", told.status)
         self.counted.add(counters)
         latency.observe(time.perf_counter() - began)
-        headers = [
-            ("Content-Type", told.media_type),
-            *told.headers.items(),
-            ("Allow", ALLOWED[method]),
-            *common,
-            ("X-Request-ID", environ["HTTP_X_REQUEST_ID"]),
-            ("Content-Length", str(len(told.body))),
-        ]
-        return Answer(told.status, headers, told.body)
+        return finished(environ, told, common, ALLOWED[method])
 
     async def _balance(self, environ: Environ, account_id: UUID) -> Told:
         key = await self._key_with(ACCOUNTS_READ, environ)
@@ -193,7 +172,7 @@ class FastLane:
         return key
 
 
-ALLOWED = {"GET": "GET, HEAD", "POST": "POST"}
+ALLOWED = {"GET": (("Allow", "GET, HEAD"),), "POST": (("Allow", "POST"),)}
 """What the ordinary route says of these routes in its answers."""
 
 
@@ -271,61 +250,7 @@ def _plain_body(environ: Environ, body: bodies.CommandBody) -> dict[str, Any]:
     return fields
 
 
-def _failure(request: HttpRequest, error: Exception) -> Told:
-    body = problem_for(error)
-    _log_failure(request, error, foreseen=body is not None)
-    if body is None:
-        detail = "The bank has logged what went wrong under this request id."
-        body = problem(ErrorCode.INTERNAL_ERROR, detail)
-    code = ErrorCode(body["code"])
-    return Told(KINDS[code].status, orjson.dumps(body | about(request)), headers_for(code), MEDIA_TYPE)
-
-
-def _log_failure(request: HttpRequest, error: Exception, *, foreseen: bool) -> None:
-    told = {"request": f"{request.method} {request.path}", "request_id": request_id(request)}
-    told |= {"address": client_address(request)}
-    if foreseen:
-        code = error.code.value if isinstance(error, Refusal) else type(error).__name__
-        _log.info("request_refused", code=code, **told)
-    else:
-        _log.error("request_failed", exc_info=error, **told)
-
-
 @lru_cache(maxsize=256)
 def _is_our_host(host: str) -> bool:
     domain, _ = split_domain_port(host)
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-
-
-@lru_cache(maxsize=8)
-def _common_headers(scheme: str, forwarded: str | None) -> tuple[tuple[str, str], ...]:
-    """What Django's own middleware puts on every answer over this scheme, asked from it once.
-
-    Raises:
-        NotPlain: it redirects, as from HTTP to HTTPS.
-    """
-    handle: Any = lambda request: HttpResponse()  # noqa: E731
-    for middleware in (XFrameOptionsMiddleware, PolicyMiddleware, SecurityMiddleware, HeadersMiddleware):
-        handle = middleware(handle)
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/api/v1/", "wsgi.url_scheme": scheme, "wsgi.input": BytesIO()}
-    environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "443", "HTTP_HOST": "localhost"}
-    answer = handle(WSGIRequest(environ | ({"HTTP_X_FORWARDED_PROTO": forwarded} if forwarded else {})))
-    if answer.status_code != 200:
-        raise NotPlain
-    own = {"Allow", "Vary"}
-    return tuple(
-        (name, value) for name, value in answer.headers.items() if name != "Content-Type" and name not in own
-    )
-
-
-@lru_cache(maxsize=64)
-def _counters(method: str, name: str, status: int) -> tuple[tuple[Counter, ...], Histogram]:
-    """Those of django-prometheus, whose middleware counts the answers of the ordinary route."""
-    metrics = Metrics.get_instance()
-    view = f"api-v1:{name}"
-    return (
-        metrics.requests_total,
-        metrics.requests_by_method.labels(method=method),
-        metrics.responses_by_status.labels(status=str(status)),
-        metrics.responses_by_status_view_method.labels(status=str(status), view=view, method=method),
-    ), metrics.requests_latency_by_view_method.labels(view=view, method=method)

@@ -10,6 +10,8 @@ from django.db import connections
 from django.http import HttpResponse
 from prometheus_client import REGISTRY
 
+from accounts.api.outright import refused
+from accounts.domain.errors import ErrorCode
 from ops.access.keys import revoke_key
 from ops.models import ApiKey
 from tests.accounts.api.caller import Caller, new_caller
@@ -183,6 +185,35 @@ def test_the_body_can_be_read_again_by_the_ordinary_route(api: Caller, fast: Cal
     answer = fast.post(f"/accounts/{account_id}/deposits", json.dumps(BODY).encode() + b" " * 5000)
     assert (answer.status_code, taken(fast)) == (200, 0)
     assert api.balance(account_id) == "1.00"
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_what_is_refused_in_front_of_both_lanes_is_logged_and_counted(
+    bank: Bank, caplog: pytest.LogCaptureFixture, closes: bool
+) -> None:
+    labels = {"status": "429", "view": "<unnamed view>", "method": "<invalid method>"}
+
+    def counted() -> float:
+        name = "django_http_responses_total_by_status_view_method_total"
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    caplog.set_level("INFO")
+    before = counted()
+    environ = {
+        "REQUEST_METHOD": "BREW",
+        "PATH_INFO": "/gr\u00c3\u00bcn",
+        "REMOTE_ADDR": "192.0.2.1",
+        "HTTP_X_REQUEST_ID": "mine-2",
+        "wsgi.url_scheme": "http",
+    }
+    answer = refused(environ, ErrorCode.TOO_MANY_REQUESTS, "Wait.", closes=closes)
+    assert counted() == before + 1
+    [line] = [record.msg for record in caplog.records if "request_refused" in str(record.msg)]
+    assert (line["code"], line["request_id"], line["address"]) == ("too_many_requests", "mine-2", "192.0.2.1")
+    assert json.loads(answer.body)["instance"] == "/gr\u00fcn"
+    headers = dict(answer.headers)
+    assert (headers["X-Request-ID"], headers["Retry-After"]) == ("mine-2", "1")
+    assert headers.get("Connection") == ("close" if closes else None)
 
 
 def test_requests_of_the_lane_are_counted(api: Caller, fast: Caller) -> None:
