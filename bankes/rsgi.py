@@ -75,7 +75,7 @@ class Front:
         length = _length(environ)
         if length == 0:
             await self._answer(environ, protocol, io.BytesIO())
-        elif environ.get("CONTENT_TYPE", "").startswith(LinesParser.media_type):
+        elif _media_type(environ) == LinesParser.media_type:
             await self._stream(environ, protocol, length, is_import=True)
         elif length > HELD_BODY:
             await self._stream(environ, protocol, length, is_import=False)
@@ -197,6 +197,12 @@ def _variable(header: str) -> str:
     if "_" in header:
         return ""
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+def _media_type(environ: Environ) -> str:
+    """That of the body, without parameters; upper and lower case mean the same."""
+    media_type: str = environ.get("CONTENT_TYPE", "")
+    return media_type.partition(";")[0].strip().lower()
 
 
 def _length(environ: Environ) -> int:

@@ -176,8 +176,10 @@ def anybodys_head(web: Web, path: str, **headers: str) -> socket.socket:
     return connection
 
 
-def import_request(web: Web, caller: Caller, *, length: int, key: str = "night-run") -> socket.socket:
-    head = {"Content-Type": "application/x-ndjson", "Content-Length": str(length), "Idempotency-Key": key}
+def import_request(
+    web: Web, caller: Caller, *, length: int, key: str = "night-run", media_type: str = "application/x-ndjson"
+) -> socket.socket:
+    head = {"Content-Type": media_type, "Content-Length": str(length), "Idempotency-Key": key}
     return request_head(web, caller, "/imports", **head)
 
 
@@ -373,11 +375,14 @@ def test_long_bodies_that_drip_shut_no_import_out_and_come_to_an_end(
     assert Account.objects.get(pk=account_id).balance == 40
 
 
-def test_an_import_may_come_slowly_for_long(db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("media_type", ["application/x-ndjson", "Application/X-NDJSON ; charset=UTF-8"])
+def test_an_import_may_come_slowly_for_long(
+    db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch, media_type: str
+) -> None:
     monkeypatch.setenv("BODY_READ_TIMEOUT", "1")
     account_id = caller.open()
     body = deposits(account_id, 12)
-    with web_server() as web, import_request(web, caller, length=len(body)) as slow:
+    with web_server() as web, import_request(web, caller, length=len(body), media_type=media_type) as slow:
         for line in body.splitlines(keepends=True):
             slow.sendall(line)
             time.sleep(0.5)

@@ -109,6 +109,20 @@ def test_another_media_type_is_refused(api: Caller, bank: Bank, media_type: str)
     assert bank.footprint() == before
 
 
+@pytest.mark.parametrize(
+    "media_type", ["Application/JSON; charset=UTF-8", "APPLICATION/JSON", "application/json;x=1"]
+)
+def test_a_media_type_may_be_written_in_any_case_and_with_parameters(api: Caller, media_type: str) -> None:
+    account_id = api.open()
+
+    answer = api.post(
+        f"/accounts/{account_id}/deposits", b'{"amount": "1.00", "currency": "EUR"}', Content_Type=media_type
+    )
+
+    assert answer.status_code == 200
+    assert api.balance(account_id) == "1.00"
+
+
 MEMBERS = st.deferred(lambda: st.lists(st.tuples(st.sampled_from(["a", "b", "command"]), VALUES), max_size=4))
 VALUES = st.one_of(
     st.sampled_from(['"x"', '""', '"\\""', '"\\u0022"', '"{"', "1", "1.5", "true", "null", "[]", '["a", "a"]']),
