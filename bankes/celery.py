@@ -13,12 +13,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bankes.settings")
 app = Celery("bankes")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# What no worker has begun before the next of its kind is due is not begun any more.
 app.conf.beat_schedule = {
-    "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17")},
-    "cleanup-accounts": {"task": "accounts.cleanup", "schedule": crontab(minute="47")},
+    "cleanup": {"task": "eventstore.cleanup", "schedule": crontab(minute="17"), "options": {"expires": 3300.0}},
+    "cleanup-accounts": {
+        "task": "accounts.cleanup",
+        "schedule": crontab(minute="47"),
+        "options": {"expires": 3300.0},
+    },
     "expire-holds": {"task": "accounts.expire_holds", "schedule": 60.0, "options": {"expires": 55.0}},
     "sweep": {"task": "ops.sweep", "schedule": 30.0, "options": {"expires": 25.0}},
-    "verify-ledger": {"task": "accounts.verify_ledger", "schedule": crontab(hour="3", minute="30")},
+    "verify-ledger": {
+        "task": "accounts.verify_ledger",
+        "schedule": crontab(hour="3", minute="30"),
+        "options": {"expires": 82_800.0},
+    },
 }
 LONG = ("ops.run_job", "eventstore.cleanup", "accounts.verify_ledger")
 app.conf.task_routes = {name: {"queue": "jobs"} for name in LONG}

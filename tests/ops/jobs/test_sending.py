@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery.schedules import crontab
 from django.db.models import F
 
 from bankes.celery import LONG, app
@@ -21,6 +22,22 @@ from tests.staff import make_staff, signed_in
 
 Does = Callable[[Any], None]
 VERIFY = "/admin/accounts/ledgerproof/verify/"
+
+
+def period(schedule: Any) -> float:
+    """Seconds from one time to the next."""
+    if not isinstance(schedule, crontab):
+        return float(schedule)
+    assert len(schedule.minute) == 1
+    return 3600.0 if len(schedule.hour) == 24 else 86_400.0 / len(schedule.hour)
+
+
+def test_what_is_done_by_the_clock_is_a_task_and_never_piles_up() -> None:
+    app.loader.import_default_modules()
+    entries = app.conf.beat_schedule
+    assert {entry["task"] for entry in entries.values()} <= app.tasks.keys()
+    for name, entry in entries.items():
+        assert 0 < entry.get("options", {}).get("expires", 0) < period(entry["schedule"]), name
 
 
 @contextmanager
