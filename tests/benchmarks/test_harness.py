@@ -1,7 +1,6 @@
 """The benchmark's own parts do what the table says of them; how fast anything is, is not judged here."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +10,12 @@ from tests.benchmarks.books import Books
 from tests.benchmarks.figures import Costs, Figure
 from tests.benchmarks.report import Results
 from tests.benchmarks.web import bare_server, web_server
+from tests.parts import program
+
+
+@pytest.fixture
+def wrk() -> str:
+    return program("wrk", "wrk")
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def books(db: None) -> Iterator[Books]:
     some.close()
 
 
-@pytest.mark.skipif(not shutil.which("wrk"), reason="load over HTTP needs the package wrk")
+@pytest.mark.usefixtures("wrk")
 def test_a_second_of_load_over_http_is_acknowledged_and_booked(books: Books) -> None:
     with web_server(fast_lane=True) as url:
         for contender in contenders.HTTP[:2]:
@@ -73,7 +78,7 @@ def test_a_goal_that_was_missed_is_told_with_what_it_leaves_for_a_transfer(monke
     assert "| ours | 8 | 1,000 | 2,000 | 1,300 | 700 |" in results.table()
 
 
-@pytest.mark.skipif(not shutil.which("wrk"), reason="load over HTTP needs the package wrk")
+@pytest.mark.usefixtures("wrk")
 def test_a_second_of_load_on_the_web_server_alone_is_answered(books: Books) -> None:
     with bare_server() as url:
         figure = contenders.bare(books, url, 8, 1)

@@ -1,9 +1,7 @@
 """Prometheus' rules and the dashboard: each asks for metrics that exist, and alerts fire when they should."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from django.test import Client
 from prometheus_client import REGISTRY
 
 from ops.management.commands.describe_operations import described_metrics
+from tests.parts import program
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -32,13 +31,7 @@ LANGUAGE = {"sum", "rate", "deriv", "by", "on", "unless", "or", "and", "le", "hi
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        message = "The rules are tested by promtool: install the Debian package `prometheus`."
-        if os.environ.get("CI"):
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
-    return found
+    return program("promtool", "prometheus")
 
 
 @pytest.mark.parametrize(

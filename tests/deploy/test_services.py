@@ -14,6 +14,7 @@ import yaml
 from django.core.management import get_commands
 
 from ops.conf import Settings
+from tests.parts import program
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
@@ -51,13 +52,13 @@ def test_a_unit_runs_a_command_that_exists_and_is_hardened(path: Path) -> None:
     assert "ProcSubset" not in service, "the metrics of the machine are read from /proc/stat and its like"
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is in the package systemd")
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_systemd_accepts_the_unit(path: Path, tmp_path: Path) -> None:
+    systemd_analyze = program("systemd-analyze", "systemd")
     copy = tmp_path / path.name
     copy.write_text(path.read_text().replace("/opt/banking-es/.venv/bin/python", "/bin/true"))
     checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True, timeout=30, check=False
+        [systemd_analyze, "verify", "--man=no", str(copy)], capture_output=True, text=True, timeout=30, check=False
     )
     complaints = [line for line in checked.stderr.splitlines() if path.name in line]
     assert (checked.returncode, complaints) == (0, [])

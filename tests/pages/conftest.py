@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, sync_playwright
 
 from tests.pages.server import VAR, running_server
+from tests.parts import program
 from tests.staff import make_staff, signed_in
 
 ARGUMENTS = [
@@ -36,12 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        message = "The page tests need a browser: install the Debian package `chromium`."
-        if os.environ.get("CI"):
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+    executable = shutil.which("chromium-browser") or program("chromium", "chromium")
     # Playwright keeps an event loop in this thread, and Django would take every query here for an async one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     try:
