@@ -142,8 +142,8 @@ class Front:
 
     async def _answer_one(self, environ: Environ, protocol: Any, body: Any, share: Share) -> None:
         environ["wsgi.input"] = body
-        if self._lane is not None and (told := await self._lane.answer(environ, share)) is not None:
-            protocol.response_bytes(*told)
+        if self._lane is not None and (answer := await self._lane.answer(environ, share)) is not None:
+            protocol.response_bytes(*answer)
             return
         loop = asyncio.get_running_loop()
         try:

@@ -41,7 +41,8 @@ CONFIRM_WITHIN = 300
 """Seconds for which a preview counts."""
 ASKED = "It is asked for, and nothing was done yet: somebody else who may has to approve it."
 LONGEST = 40.0
-"""Seconds that a procedure gets; the web server ends a request after 60."""
+"""Seconds that a procedure gets, or DEADLOCK_OPERATION_TIMEOUT where that is less: nothing else ends a request, but
+proxies and browsers commonly wait for 60."""
 
 
 @dataclass(frozen=True, slots=True)

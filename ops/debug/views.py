@@ -15,7 +15,8 @@ from ops.timeouts import within
 STATE_WITHIN = 5.0
 """Seconds that the sections which ask PostgreSQL get together."""
 CLEANUP_WITHIN = 50.0
-"""Seconds; the web server ends a request after 60. What is left over goes with the next cleanup."""
+"""Seconds: nothing here ends a request, but proxies and callers commonly wait for 60. What is left over goes with the
+next cleanup."""
 FLAGS = {"": False, "false": False, "0": False, "no": False, "true": True, "1": True, "yes": True}
 
 
