@@ -24,6 +24,7 @@ from ops.embedded.layout import ROOT
 from ops.embedded.ports import kept_or_free
 from ops.embedded.processes import wrapped
 from tests.parts import lacking
+from tests.processes import wait_until
 
 READY_WITHIN = 90.0
 
@@ -215,11 +216,8 @@ def reader(topic: str) -> Iterator[Consumer]:
 
 
 def wait_for(holds: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Returns once it holds; fails when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s: {holds.__doc__ or holds}"
-        time.sleep(0.05)
+    """For what goes through a broker."""
+    wait_until(holds, seconds, pause=0.05)
 
 
 def delete_topics() -> None:

@@ -6,6 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 OPERATION = """
 import sys, time
@@ -48,8 +51,10 @@ def service(command: str, **environment: object) -> Iterator["subprocess.Popen[b
         process.wait()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], T], seconds: float = 10.0, *, pause: float = 0.02) -> T:
+    """What the condition gives once that is true of it; fails when it is not within `seconds`."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not so after {seconds:g} s: {condition.__doc__ or condition}"
+        time.sleep(pause)
+    return result

@@ -16,6 +16,7 @@ from tests.faults.postgres_server import PostgresServer
 from tests.faults.redis_server import RedisServer
 from tests.installation import Installation, installed
 from tests.kafka import RunningBroker, require_kafka
+from tests.processes import wait_until
 
 HEALTH_WITHIN = 2
 LIMITS = {
@@ -114,12 +115,12 @@ def _stage(bank: Installation, postgres: PostgresServer, redis: RedisServer, kaf
 @pytest.mark.parametrize("name", ["redis", "kafka", "postgres"])
 def test_everything_answers_the_culprit_is_named_and_service_resumes(stage: Stage, name: str, how: str) -> None:
     component = stage.components[name]
-    until(lambda: stage.deposit().status == 200, BACK_WITHIN)
+    wait_until(lambda: stage.deposit().status == 200, BACK_WITHIN, pause=0.2)
     until_well(stage, component)
 
     (component.hang if how == "hung" else component.kill)()
     try:
-        until(lambda: component.culprit in culprits(stage), NAMED_WITHIN)
+        wait_until(lambda: component.culprit in culprits(stage), NAMED_WITHIN, pause=0.2)
         assert slow_endpoints(stage) == {}
         began = time.monotonic()
         told = stage.deposit()
@@ -129,7 +130,7 @@ def test_everything_answers_the_culprit_is_named_and_service_resumes(stage: Stag
     finally:
         (component.wake if how == "hung" else component.revive)()
 
-    until(lambda: stage.deposit().status == 200, BACK_WITHIN)
+    wait_until(lambda: stage.deposit().status == 200, BACK_WITHIN, pause=0.2)
     until_well(stage, component)
     assert stage.installation.process("web").poll() is None
 
@@ -163,10 +164,3 @@ def slow_endpoints(stage: Stage) -> dict[str, tuple[int, float]]:
         for (method, path), (status, seconds) in found.items()
         if status not in (200, 503) or seconds > (LOOK if method == "GET" else ACT)
     }
-
-
-def until(holds: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.2)

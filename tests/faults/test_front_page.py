@@ -1,8 +1,7 @@
 """The front page with PostgreSQL hung, and dead: it answers soon, names the culprit, and is back by itself."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.faults.postgres_server import PostgresServer
 from tests.faults.redis_server import RedisServer
 from tests.installation import Answer, Installation, installed
+from tests.processes import wait_until
 
 SOMEBODY = """
 from tests.staff import make_staff, signed_in
@@ -64,11 +64,4 @@ def test_it_says_soon_that_the_database_does_not_answer_and_is_back_by_itself(st
     waited = [answer.seconds for answer in answers]
     assert max(waited) < ANSWERED_WITHIN, waited
     assert min(waited) < 1, "a process that has waited twice leaves the database alone, and nobody waits any more"
-    until(lambda: b"Is the bank well?" in stage.front_page().body)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BACK_WITHIN
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.2)
+    wait_until(lambda: b"Is the bank well?" in stage.front_page().body, BACK_WITHIN, pause=0.2)

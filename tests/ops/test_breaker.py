@@ -59,13 +59,6 @@ def fail(breaker: CircuitBreaker, service: Service, times: int = 1) -> None:
             breaker.call(service.call)
 
 
-def until(state: State, breaker: CircuitBreaker) -> None:
-    deadline = time.monotonic() + 5
-    while breaker.state is not state and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert breaker.state is state
-
-
 def test_it_opens_after_some_failures_within_the_window_and_then_calls_nothing(
     breaker: CircuitBreaker, service: Service
 ) -> None:
@@ -113,13 +106,13 @@ def test_after_the_pause_one_probe_closes_it_or_opens_it_again(
     clock.now += 2
     with pytest.raises(CircuitOpen):
         breaker.call(service.call)
-    until(State.OPEN, breaker)  # the probe failed
+    wait_until(lambda: breaker.state is State.OPEN, 5, pause=0.005)  # the probe failed
 
     service.down = False
     clock.now += 2
     with pytest.raises(CircuitOpen):
         breaker.call(service.call)
-    until(State.CLOSED, breaker)
+    wait_until(lambda: breaker.state is State.CLOSED, 5, pause=0.005)
     assert breaker.call(service.call) == "answer"
 
 
@@ -144,7 +137,7 @@ def test_no_caller_waits_for_the_probe_of_something_that_hangs_and_there_is_only
     assert service.calls == calls + 1
     service.down = False
     service.answering.set()
-    until(State.CLOSED, breaker)
+    wait_until(lambda: breaker.state is State.CLOSED, 5, pause=0.005)
 
 
 def test_its_state_is_told_and_its_openings_are_counted(breaker: CircuitBreaker, service: Service) -> None:

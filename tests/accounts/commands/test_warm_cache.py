@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -18,6 +18,7 @@ from accounts import cache, warming
 from accounts.cache import accounts_cache, popularity
 from ops.conf import Settings, get_settings
 from tests.bank import Bank
+from tests.processes import wait_until
 
 
 @pytest.fixture
@@ -128,13 +129,6 @@ def test_the_follower_waits_while_redis_takes_nothing(
     assert pointer(client, ann) == 2
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_the_service_warms_follows_and_ends_cleanly_when_told(bank: Bank, client: redis.Redis) -> None:
     ann = bank.open("1.00")
     environment = {**os.environ, "CACHE_WARMUP_INTERVAL": "1"}
@@ -142,9 +136,9 @@ def test_the_service_warms_follows_and_ends_cleanly_when_told(bank: Bank, client
         [sys.executable, "manage.py", "warm_cache", "--loop"], env=environment, stdout=subprocess.PIPE, text=True
     )
     try:
-        until(lambda: pointer(client, ann) == 2)
+        wait_until(lambda: pointer(client, ann) == 2, 20)
         bank.deposit(ann, "1.00")
-        until(lambda: pointer(client, ann) == 3)
+        wait_until(lambda: pointer(client, ann) == 3, 20)
         time.sleep(2)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=10)

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from ops.cache.flights import Flights
+from tests.processes import wait_until
 from tests.threads import together
 
 
@@ -30,13 +30,6 @@ class Source:
         return seen
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def waiting(flights: Flights[int]) -> int:
     lane = flights._lanes.get("key")
     return lane.behind.waiting if lane and lane.behind else 0
@@ -49,7 +42,7 @@ def test_who_comes_after_a_load_began_is_not_answered_with_what_that_load_saw() 
         assert source.begun.acquire(timeout=5)
         source.value = 2  # a write that is acknowledged now
         later: list[Future[int]] = [pool.submit(flights.run, "key", source.load) for _ in range(15)]
-        wait_for(lambda: waiting(flights) == 15)
+        wait_until(lambda: waiting(flights) == 15, 5, pause=0.002)
         source.let.release(2)
 
         assert first.result(timeout=5) == 1
@@ -92,9 +85,9 @@ def test_a_failed_load_fails_for_who_made_it_alone() -> None:
         first = pool.submit(flights.run, "key", fail)
         assert source.begun.acquire(timeout=5)
         second = pool.submit(flights.run, "key", fail)
-        wait_for(lambda: waiting(flights) == 1)
+        wait_until(lambda: waiting(flights) == 1, 5, pause=0.002)
         third = pool.submit(flights.run, "key", lambda: 7)
-        wait_for(lambda: waiting(flights) == 2)
+        wait_until(lambda: waiting(flights) == 2, 5, pause=0.002)
         source.let.release(3)
         with pytest.raises(OSError, match="down"):
             first.result(timeout=5)

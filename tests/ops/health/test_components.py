@@ -2,13 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -31,14 +29,7 @@ from tests.bank import Bank
 from tests.configured import configured
 from tests.ops.operators import Operator
 from tests.pools import all_connections_taken
-
-
-def until(found: Callable[[], Any], seconds: float = 10) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return result
+from tests.processes import wait_until
 
 
 def test_a_lag_is_never_healthy_while_nobody_carries_the_read_models_on(operator: Operator, bank: Bank) -> None:
@@ -201,12 +192,12 @@ def test_a_session_that_waits_for_a_lock_is_told_with_its_blocker(operator: Oper
     with psycopg.connect(url) as first, psycopg.connect(url) as second, ThreadPoolExecutor(1) as pool:
         first.execute(lock, (ann,))
         waits = pool.submit(second.execute, lock, (ann,))
-        [waiting] = until(lambda: operator.component("deadlocks")["values"].get("blocked"))
+        [waiting] = wait_until(lambda: operator.component("deadlocks")["values"].get("blocked"))
         first.rollback()
         waits.result(10)
 
         assert (waiting["pid"], waiting["blocked_by"]) == (second.info.backend_pid, [first.info.backend_pid])
-    until(lambda: operator.component("deadlocks")["values"]["waiting_sessions"] == 0)
+    wait_until(lambda: operator.component("deadlocks")["values"]["waiting_sessions"] == 0)
 
 
 def test_a_process_that_nobody_sees_says_so_until_it_is_seen(

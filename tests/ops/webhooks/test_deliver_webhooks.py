@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from django.core.management import CommandError, call_command
 from ops.webhooks.models import Webhook, WebhookAttempt, WebhookDelivery, WebhookLane
 from tests.ops.webhooks.conftest import message
 from tests.ops.webhooks.receiver import Receiver, status
+from tests.processes import wait_until
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -32,13 +32,6 @@ def start() -> Iterator[Start]:
         process.wait()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
-
-
 def all_delivered() -> bool:
     return not WebhookDelivery.objects.exclude(state="delivered").exists()
 
@@ -48,7 +41,7 @@ def test_it_sends_what_comes_and_ends_cleanly_on_sigterm(webhook: Webhook, recei
     key = uuid4()
     for sequence in range(10):
         message(webhook, key=key, sequence=sequence)
-    wait_until(all_delivered)
+    wait_until(all_delivered, 20)
 
     process.send_signal(signal.SIGTERM)
 
@@ -82,7 +75,7 @@ def test_killed_in_the_middle_of_a_delivery_it_is_delivered_by_the_next(
     assert WebhookDelivery.objects.get(pk=delivery.pk).state == "pending"
 
     start()
-    wait_until(all_delivered)
+    wait_until(all_delivered, 20)
 
     assert [got.message["n"] for got in receiver.received] == [1, 1, 2]
     lost, sent = WebhookAttempt.objects.filter(delivery=delivery).order_by("number")
