@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, QueryDict
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 
@@ -19,6 +18,7 @@ from ops.admin.audited import AuditedAdmin
 from ops.admin.exports import export_view
 from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters
+from ops.admin.pages import PagesAdmin
 
 NO_FILTERS = {"csrfmiddlewaretoken", "p", "o", "all", "e"}
 """Parameters of a list that are about pages and order."""
@@ -33,7 +33,7 @@ class AsGiven(Filters):
         self.fields = {name: forms.CharField(label=name.split("__")[0].replace("_", " ")) for name in names}
 
 
-class ExportedAdmin(AuditedAdmin):
+class ExportedAdmin(AuditedAdmin, PagesAdmin):
     """Beside Django's list, a link to its file. `export_columns` are what the file holds."""
 
     export_columns: ClassVar[tuple[Column, ...]]
@@ -66,19 +66,9 @@ class ExportedAdmin(AuditedAdmin):
             return form, self.get_queryset(request).none(), BY_NUMBER
         return form, self.export_rows(queryset.order_by()), BY_NUMBER
 
-    def require_view(self, request: HttpRequest, *, also: tuple[str, ...] = ()) -> HttpResponse | None:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        methods = ["GET", "HEAD", *also]
-        return None if request.method in methods else HttpResponseNotAllowed(methods)
-
     def list_url(self, filters: dict[str, str]) -> str:
         url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         return f"{url}?{urlencode(filters)}" if filters else url
-
-    def render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         given = AsGiven(request.GET).given()

@@ -2,15 +2,14 @@
 
 from typing import Any, ClassVar
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
-from unfold.admin import ModelAdmin
+
+from ops.admin.pages import PagesAdmin
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(PagesAdmin):
     """A list and a page for each row. There is no URL to add, change or delete, and no permission opens one.
 
     A subclass names `object_template` and gives it data by `object_context`.
@@ -42,17 +41,6 @@ class ReadOnlyAdmin(ModelAdmin):
         """Further pages of the model, tried before the page of a row."""
         return []
 
-    def require_view(self, request: HttpRequest, *, also: tuple[str, ...] = ()) -> HttpResponse | None:
-        """None when the list or page may be shown, else the answer to give. `also` are methods beside GET and HEAD.
-
-        Raises:
-            PermissionDenied: the user may not see it.
-        """
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        methods = ["GET", "HEAD", *also]
-        return None if request.method in methods else HttpResponseNotAllowed(methods)
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -72,8 +60,3 @@ class ReadOnlyAdmin(ModelAdmin):
     def object_fields(self, obj: Model) -> list[tuple[str, object]]:
         """Name and value of each field, for `ops/object.html`."""
         return [(str(f.verbose_name).capitalize(), getattr(obj, f.attname)) for f in obj._meta.concrete_fields]
-
-    def render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
-        """A page of the admin with its frame. Its heading is the title alone: the side bar says where it is."""
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
