@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ops", "0026_webhook_oldest_salt")]
+    dependencies = [("ops", "0028_audit_by_time")]
 
     operations = [
         migrations.AddField(
