@@ -76,10 +76,10 @@ def test_a_command_by_hand_runs_as_the_units_do() -> None:
         assert f"{service['ExecStart'].split()[0]} manage.py" in script
 
 
-@pytest.mark.skipif(shutil.which("systemd-run") is None, reason="systemd-run is in the package systemd")
 def test_systemd_knows_how_a_command_by_hand_is_run() -> None:
+    systemd_run = program("systemd-run", "systemd")
     script = (ROOT / "deploy/systemd/manage").read_text()
-    known = subprocess.run(["systemd-run", "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
+    known = subprocess.run([systemd_run, "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
     given = set(re.findall(r"\s(--[a-z-]+)", script.partition("exec systemd-run")[2]))
     assert given
     assert given <= set(re.findall(r"--[a-z-]+", known))
