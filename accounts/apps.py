@@ -13,6 +13,7 @@ class AccountsConfig(AppConfig):
         from accounts.projections.accounts import AccountsInline
         from accounts.projections.daily_balances import DailyBalances
         from accounts.projections.journal import Journal
+        from accounts.projections.ledger_days import LedgerDays
         from accounts.projections.transactions import Transactions
         from accounts.projections.webhooks import Webhooks
         from accounts.roles import ROLES
@@ -34,5 +35,6 @@ class AccountsConfig(AppConfig):
         approvals.require_sound_limits(ROLES)
         for action in approvals.ACTIONS:
             register_sensitive(action())
-        for projection in (AccountsInline(), Transactions(), Journal(), DailyBalances(), Webhooks()):
-            projections.register(projection)
+        follow_the_feed = (Transactions(), Journal(), DailyBalances(), LedgerDays(), Webhooks())
+        for read_model in (AccountsInline(), *follow_the_feed):
+            projections.register(read_model)

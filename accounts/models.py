@@ -203,6 +203,29 @@ class DailyBalance(models.Model):
         return f"{self.account_id} {self.day}"
 
 
+class LedgerDay(models.Model):
+    """What a ledger account moved on a day (UTC, by the moment of recording); customers' accounts are one."""
+
+    day = models.DateField()
+    currency = models.CharField(max_length=3)
+    ledger_account = models.CharField(max_length=60, help_text="One of the bank's own, or “customers”.")
+    credits = models.BigIntegerField(help_text="Sum of the day's credits, zero or more.")
+    debits = models.BigIntegerField(help_text="Sum of the day's debits, zero or less.")
+    lines = models.BigIntegerField(help_text="How many lines of the journal these are.")
+
+    class Meta:
+        db_table = "ledger_days"
+        default_permissions = ("view",)
+        verbose_name = "trial balance"
+        verbose_name_plural = "trial balance"
+        constraints = [
+            models.UniqueConstraint(fields=["day", "currency", "ledger_account"], name="ledger_days_day_account")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ledger_account} {self.day}"
+
+
 class LedgerProof(models.Model):
     """One run of the verification: what was proved, up to where, and what was found wrong."""
 

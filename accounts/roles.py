@@ -10,6 +10,7 @@ VIEWER = (
     "accounts.view_transaction",
     "accounts.view_journalline",
     "accounts.view_dailybalance",
+    "accounts.view_ledgerday",
     "accounts.view_reversal",
     "accounts.view_hold",
 )

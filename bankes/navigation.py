@@ -17,6 +17,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Transactions", "swap_horiz", "accounts.transaction"),
             ("Journal", "menu_book", "accounts.journalline"),
             ("Daily balances", "calendar_month", "accounts.dailybalance"),
+            ("Trial balance", "balance", "accounts.ledgerday"),
             ("Holds", "hourglass_top", "accounts.hold"),
             ("Reversals", "undo", "accounts.reversal"),
             ("Imports", "upload_file", "accounts.import"),

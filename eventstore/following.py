@@ -83,6 +83,17 @@ def read_models() -> list[Following]:
     return [_following(targets, *row) for row in rows]
 
 
+def age_of_what_lacks(projection: str) -> float | None:
+    """Seconds since the oldest event in the books was recorded that a read model lacks, which may be on its way to it
+    through Kafka; None where it lacks none."""
+    found = next((model for model in read_models() if model.projection == projection), None)
+    if found is None:  # it has not begun
+        return _age_of_oldest({0: 0}, [feed.mark()], 1)
+    relay = relaying() if get_settings().kafka_enabled else None
+    ages = [age for age in (found.seconds, relay.seconds if relay else None) if age is not None]
+    return max(ages, default=None)
+
+
 def _targets() -> list[int]:
     """Where each shard should be: the feed's mark, or with Kafka the last event of the shard that was relayed."""
     settings = get_settings()

@@ -33,7 +33,7 @@ COLUMNS = (
 )
 
 
-def _day_field(label: str) -> forms.DateField:
+def day_field(label: str) -> forms.DateField:
     return forms.DateField(
         label=label,
         input_formats=["%Y-%m-%d"],
@@ -49,7 +49,7 @@ class DaysForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields |= {"from": _day_field("First day (UTC)"), "to": _day_field("Last day (UTC)")}
+        self.fields |= {"from": day_field("First day (UTC)"), "to": day_field("Last day (UTC)")}
 
 
 def statement_context(request: HttpRequest, account: Account) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import date
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
 from accounts.domain.events import POSTING_TYPES
+from accounts.projections.ledger_days import Movements, add_line
 from accounts.projections.rows import JournalRow, TransactionRow, journal_rows, transaction_rows
 from accounts.verification.findings import Findings
 from eventstore.errors import UnknownEventType
@@ -17,16 +19,28 @@ BATCH = 5000
 Applied = Callable[[StoredEvent], bool]
 
 
-class FeedPass:
-    """Compares `transactions` and `journal_lines` row by row with what the events mean.
+class LedgerDayRow(NamedTuple):
+    """Of `ledger_days`."""
 
-    The two predicates tell whether each read model has come past an event.
+    credits: int
+    debits: int
+    lines: int
+
+
+class FeedPass:
+    """Compares `transactions` and `journal_lines` row by row with what the events mean, and their sums by day.
+
+    The predicates tell whether each read model has come past an event.
     """
 
-    def __init__(self, findings: Findings, transactions_applied: Applied, journal_applied: Applied) -> None:
+    def __init__(
+        self, findings: Findings, transactions_applied: Applied, journal_applied: Applied, ledger_applied: Applied
+    ) -> None:
         self._found = findings
         self._transactions_applied = transactions_applied
         self._journal_applied = journal_applied
+        self._ledger_applied = ledger_applied
+        self._days: Movements = {}
         self._open: defaultdict[tuple[UUID, str], int] = defaultdict(int)
         self.position = 0
 
@@ -50,6 +64,8 @@ class FeedPass:
             progress(done)
         self._rest("transactions", "position", self.position)
         self._rest("journal_lines", "id", 2 * self.position + 1)
+        days = {_named(*key): LedgerDayRow(day.credits, day.debits, day.lines) for key, day in self._days.items()}
+        self._compare("ledger_days", days, _ledger_days())
         for (transaction_id, currency), total in self._open.items():
             self._found.add(f"transaction {transaction_id} does not sum to zero: {total} minor units of {currency}")
 
@@ -57,17 +73,20 @@ class FeedPass:
         return (row for stored in events if self._transactions_applied(stored) for row in transaction_rows(stored))
 
     def _journal_rows(self, events: list[StoredEvent]) -> Iterator[JournalRow]:
-        """The lines of all events are summed, also of those that the journal has yet to reach."""
+        """The lines of all events are summed, also of those that the journal has yet to reach; and by day, for the
+        sums that the ledger has reached."""
         for stored in events:
             for row in journal_rows(stored):
                 key = row.transaction_id, row.currency
                 self._open[key] += row.amount
                 if not self._open[key]:
                     del self._open[key]
+                if self._ledger_applied(stored):
+                    add_line(self._days, row)
                 if self._journal_applied(stored):
                     yield row
 
-    def _compare(self, table: str, expected: dict[int, Any], actual: dict[int, Any]) -> None:
+    def _compare(self, table: str, expected: dict[Any, Any], actual: dict[Any, Any]) -> None:
         if expected == actual:
             return
         for key in sorted(expected.keys() | actual.keys()):
@@ -108,6 +127,16 @@ def _readable(stored: StoredEvent) -> bool:
     except (UnknownEventType, TypeError, ValueError, KeyError):
         return False
     return True
+
+
+def _named(day: date, currency: str, ledger_account: str) -> str:
+    return f"of {ledger_account} in {currency} on {day}"
+
+
+def _ledger_days() -> dict[str, LedgerDayRow]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT day, currency, ledger_account, credits, debits, lines FROM ledger_days")
+        return {_named(*row[:3]): LedgerDayRow(*row[3:]) for row in cursor.fetchall()}
 
 
 def _difference(actual: Any, expected: Any) -> str:

@@ -22,7 +22,7 @@ from eventstore.projections.dead_letters import left_out_in_words
 from eventstore.projections.rebuild import tables_stay
 
 Progress = Callable[[int, int], None]
-READ_MODELS = ("daily_balances", "transactions", "journal")
+READ_MODELS = ("daily_balances", "transactions", "journal", "ledger_days")
 """Those that follow the feed, and are compared with it."""
 
 
@@ -60,7 +60,10 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
         left_out = {name: _left_out(name) for name in READ_MODELS}
         streams = StreamPass(findings, _applied("daily_balances", shards, left_out))
         streams.run(lambda done: progress(done, total))
-        rows = FeedPass(findings, _applied("transactions", shards, left_out), _applied("journal", shards, left_out))
+        rows = FeedPass(
+            findings,
+            *(_applied(name, shards, left_out) for name in ("transactions", "journal", "ledger_days")),
+        )
         rows.run(lambda done: progress(count + done, total))
         for sentence in seals.differences(sealed, lambda done: progress(2 * count + done, total)):
             findings.add(sentence)

@@ -11,7 +11,7 @@ import pytest
 from accounts.domain.commands import Deposit, OpenAccount, Transfer, Withdraw
 from accounts.domain.errors import Refusal
 from accounts.domain.money import Money
-from accounts.models import DailyBalance, JournalLine, Transaction
+from accounts.models import DailyBalance, JournalLine, LedgerDay, Transaction
 from accounts.projections.transactions import Transactions
 from accounts.services import execute
 from eventstore import projections
@@ -22,7 +22,7 @@ from eventstore.projections.rebuild import rebuild
 from eventstore.projections.runner import Runner, catch_up
 from tests.bank import Bank
 
-SET_BASED = ["daily_balances", "journal", "transactions"]
+SET_BASED = ["daily_balances", "journal", "ledger_days", "transactions"]
 
 
 def chosen() -> list[Projection]:
@@ -36,6 +36,10 @@ def rows() -> tuple[list[dict[str, object]], ...]:
         [
             {name: value for name, value in row.items() if name != "id"}
             for row in DailyBalance.objects.order_by("account_id", "day").values()
+        ],
+        [
+            {name: value for name, value in row.items() if name != "id"}
+            for row in LedgerDay.objects.order_by("day", "currency", "ledger_account").values()
         ],
     )
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.models import DailyBalance, JournalLine, Transaction
+from accounts.models import DailyBalance, JournalLine, LedgerDay, Transaction
 from accounts.projections.journal import Journal
 from accounts.projections.rows import TransactionRow, transaction_rows
 from accounts.projections.transactions import Transactions
@@ -29,8 +29,18 @@ from tests.threads import together
 
 
 def content() -> tuple[object, ...]:
-    return tuple(list(model.objects.order_by("pk").values()) for model in (Transaction, JournalLine)), list(
-        DailyBalance.objects.order_by("account_id", "day").values("account_id", "day", "closing_balance", "postings")
+    return (
+        *(list(model.objects.order_by("pk").values()) for model in (Transaction, JournalLine)),
+        list(
+            DailyBalance.objects.order_by("account_id", "day").values(
+                "account_id", "day", "closing_balance", "postings"
+            )
+        ),
+        list(
+            LedgerDay.objects.order_by("day", "currency", "ledger_account").values(
+                "day", "currency", "ledger_account", "credits", "debits", "lines"
+            )
+        ),
     )
 
 
@@ -127,14 +137,21 @@ def test_a_projection_that_fails_on_everything_stops_and_recovers(
     assert Transaction.objects.count() == 23 + MAX_FAILURES_PER_BATCH
 
 
-@pytest.mark.parametrize("name", ["transactions", "journal", "daily_balances"])
+COLUMNS = {
+    "transactions": "amount",
+    "journal": "amount",
+    "daily_balances": "closing_balance",
+    "ledger_days": "credits",
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
 def test_a_rebuild_mends_what_was_damaged(bank: Bank, sweeper: psycopg.Connection, name: str) -> None:
     some_history(bank)
     catch_up(projections.registered())
     before = content()
     table = projections.get(name).tables[0]  # type: ignore[union-attr]
-    column = "closing_balance" if name == "daily_balances" else "amount"
-    sweeper.execute(f"UPDATE {table} SET {column} = {column} + 1")
+    sweeper.execute(f"UPDATE {table} SET {COLUMNS[name]} = {COLUMNS[name]} + 1")
     with pytest.raises(CommandError, match=table):
         call_command("verify_ledger")
 
@@ -291,7 +308,7 @@ def test_every_projection_has_an_opinion_on_every_event_type() -> None:
 
 
 def test_an_unknown_read_model_is_refused_with_the_list_of_those_there_are(db: None) -> None:
-    with pytest.raises(CommandError, match="accounts, daily_balances, journal, snapshots, transactions"):
+    with pytest.raises(CommandError, match="accounts, daily_balances, journal, ledger_days, snapshots, transactions"):
         call_command("rebuild_projection", "nonsense")
 
 

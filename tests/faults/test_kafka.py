@@ -15,7 +15,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
-from accounts.models import DailyBalance, JournalLine, Transaction
+from accounts.models import DailyBalance, JournalLine, LedgerDay, Transaction
 from eventstore.models import Event
 from tests.bank import Bank
 from tests.faults.readers import Ledger
@@ -26,7 +26,7 @@ from tests.kafka import Kafka, Process, RunningBroker, is_applied, is_relayed, r
 KILLS = int(os.environ.get("KILLS") or 4)
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 ACCOUNTS = 20
-READ_MODELS = ("transactions", "journal", "daily_balances")
+READ_MODELS = ("transactions", "journal", "daily_balances", "ledger_days")
 
 
 @pytest.fixture
@@ -123,10 +123,12 @@ class Victims:
 
 def content() -> list[object]:
     days = DailyBalance.objects.order_by("account_id", "day")
+    ledger = LedgerDay.objects.order_by("day", "currency", "ledger_account")
     return [
         list(Transaction.objects.order_by("pk").values()),
         list(JournalLine.objects.order_by("pk").values()),
         list(days.values("account_id", "day", "closing_balance", "credits", "debits", "postings", "version")),
+        list(ledger.values("day", "currency", "ledger_account", "credits", "debits", "lines")),
     ]
 
 

@@ -41,6 +41,7 @@ MAY_SEE = {
     "accounts/transaction/": EVERYONE,
     "accounts/journalline/": EVERYONE,
     "accounts/dailybalance/": EVERYONE,
+    "accounts/ledgerday/": EVERYONE,
     "accounts/reversal/": EVERYONE,
     "accounts/hold/": EVERYONE,
     "accounts/ledgerproof/": TECHNICAL,

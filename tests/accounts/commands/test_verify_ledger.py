@@ -71,6 +71,12 @@ EDITS = {
         "INSERT INTO daily_balances (account_id, day, currency, closing_balance, credits, debits, postings, version) "
         "SELECT account_id, '2001-01-01', currency, 0, 0, 0, 0, 1 FROM daily_balances LIMIT 1"
     ),
+    "a ledger account's day": "UPDATE ledger_days SET credits = credits + 1 WHERE ledger_account = 'cash:EUR'",
+    "a ledger account's day is gone": "DELETE FROM ledger_days WHERE ledger_account = 'customers'",
+    "a ledger account's day is invented": (
+        "INSERT INTO ledger_days (day, currency, ledger_account, credits, debits, lines) "
+        "VALUES ('2001-01-01', 'EUR', 'cash:EUR', 1, 0, 1)"
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 from structlog.testing import capture_logs
 
-from accounts.models import DailyBalance, JournalLine, Transaction
+from accounts.models import DailyBalance, JournalLine, LedgerDay, Transaction
 from eventstore import feed, projections
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.kafka import clients
@@ -42,6 +42,11 @@ def content() -> list[object]:
         list(
             DailyBalance.objects.order_by("account_id", "day").values(
                 "account_id", "day", "closing_balance", "postings"
+            )
+        ),
+        list(
+            LedgerDay.objects.order_by("day", "currency", "ledger_account").values(
+                "day", "currency", "ledger_account", "credits", "debits", "lines"
             )
         ),
     ]
@@ -97,7 +102,7 @@ def test_the_read_models_that_came_by_kafka_equal_those_of_the_feed(kafka: Kafka
     by_kafka = content()
     call_command("verify_ledger")
 
-    for name in ("transactions", "journal", "daily_balances"):
+    for name in ("transactions", "journal", "daily_balances", "ledger_days"):
         call_command("rebuild_projection", name)
     assert content() == by_kafka
 
