@@ -19,7 +19,7 @@ from accounts.trial_balance import CurrencyBooks, Entry, trial_balance
 from ops.admin.lists import Column
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.audit import viewings
-from ops.html import link
+from ops.html import badge, link
 
 
 class DayForm(forms.Form):
@@ -49,7 +49,8 @@ class TrialBalanceAdmin(ReadOnlyAdmin):
                 tables = [_table(books) for books in found.books]
                 rows = sum(len(table["rows"]) for table in tables)
                 viewings.note(request, what=self.opts.label_lower, filters={"day": day.isoformat()}, rows=rows)
-                context |= {"found": found, "books": tables, "days": _other_days(day, today)}
+                sums = badge("zero in every currency", "good") if found.is_balanced else badge("NOT zero", "bad")
+                context |= {"found": found, "sums": sums, "books": tables, "days": _other_days(day, today)}
         return self.render(request, "accounts/trial_balance.html", context)
 
 
