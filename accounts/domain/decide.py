@@ -150,7 +150,8 @@ def _transfer(command: c.Transfer, facts: Facts) -> Decision:
 
 
 def _reverse(command: c.ReverseTransaction, facts: Facts) -> Decision:
-    if not facts.booked or (facts.custodian and not _is_in_care(facts)):
+    # A caller may reverse what its own account started: the first posting of the transaction.
+    if not facts.booked or not _is_in_care(facts.accounts[facts.booked[0].account_id], facts):
         raise Refusal(
             ErrorCode.TRANSACTION_NOT_FOUND,
             f"There is no transaction {command.transaction_id}.",
@@ -366,7 +367,7 @@ def _open_hold(hold_id: UUID, facts: Facts) -> tuple[Hold, Account]:
     """The hold and its account, if it still reserves something and the caller may act for it."""
     hold = facts.hold
     account = facts.accounts.get(hold.account_id) if hold else None
-    if hold is None or account is None or facts.custodian not in (None, account.custodian):
+    if hold is None or account is None or not _is_in_care(account, facts):
         raise Refusal(ErrorCode.HOLD_NOT_FOUND, f"There is no hold {hold_id}.", field="hold_id")
     if hold.status is not HoldStatus.OPEN:
         raise _not_open(hold, hold.status)
@@ -386,7 +387,7 @@ def _give_up(kind: type[e.HoldReleased], hold: Hold, account: Account) -> tuple[
 
 def _funds_told(account: Account, facts: Facts) -> dict[str, str]:
     """What a refusal tells of an account's funds: nothing of one in another's care, whose posting is reversed."""
-    if facts.custodian not in (None, account.custodian):
+    if not _is_in_care(account, facts):
         return {}
     return {"available": format_minor(account.available, account.currency), "currency": account.currency}
 
@@ -399,14 +400,14 @@ def _booked_and_held(account: Account) -> dict[str, str]:
 def _own_account(account_id: UUID, facts: Facts) -> Account:
     """The account, if it exists and the caller may act for it: else it is unknown to this caller."""
     account = facts.accounts.get(account_id)
-    if account is None or (facts.custodian is not None and account.custodian != facts.custodian):
+    if account is None or not _is_in_care(account, facts):
         raise _unknown_account(account_id, field="account_id")
     return account
 
 
-def _is_in_care(facts: Facts) -> bool:
-    """A caller may reverse what its own account started: the first posting of the transaction."""
-    return facts.accounts[facts.booked[0].account_id].custodian == facts.custodian
+def _is_in_care(account: Account, facts: Facts) -> bool:
+    """Whether the caller may act for the account."""
+    return facts.custodian is None or account.custodian == facts.custodian
 
 
 def _unknown_account(account_id: UUID, *, field: str) -> Refusal:
