@@ -408,7 +408,7 @@ class _Batch:
     ) -> dict[str, object]:
         """The answer; it tells a sender nothing of accounts that are not in its care. Its time is the one in the
         books of the command's own account, which is later than the clock where that was set back."""
-        accounts = [self.accounts[account_id] for account_id in dict.fromkeys(subject)]
+        accounts = [self.accounts[account_id] for account_id in subject]
         result: dict[str, object] = {
             "transaction_id": str(command_id),
             "recorded_at": self.append.head(subject[0]).last_timestamp.isoformat(),
