@@ -134,6 +134,25 @@ def test_damage_is_told_once_and_as_what_it_is(damage: str, sweeper: psycopg.Con
     assert LedgerProof.objects.get().differences == proved.differences
 
 
+@pytest.mark.parametrize("version", [2, 6])
+def test_an_event_that_cannot_be_read_costs_no_other_its_proof(version: int, sweeper: psycopg.Connection) -> None:
+    """In the midst of the feed, and at its end."""
+    [(position,)] = sweeper.execute(
+        "UPDATE events SET data = data - 'amount' WHERE version = %s AND aggregate_id = "
+        "(SELECT aggregate_id FROM streams WHERE version = 6) RETURNING position",
+        (version,),
+    ).fetchall()
+
+    [stream, *rows] = verify().first_differences
+
+    assert f"version {version}: its hash does not fit its content" in stream
+    assert set(rows) == {
+        f"journal_lines: row {2 * position + 1} has no event",
+        f"journal_lines: row {2 * position} has no event",
+        f"transactions: row {position} has no event",
+    }
+
+
 def test_what_two_currencies_make_up_for_is_no_balance(bank: Bank, sweeper: psycopg.Connection) -> None:
     ann, yuki = bank.open("5.00"), Bank(currency="JPY").open("500")
     today = datetime.now(UTC).date()

@@ -248,6 +248,19 @@ def test_a_limit_that_is_too_low_is_told_to_be_in_use_by_what_is_overdrawn_or_el
     assert "Holds on the account" in told(balance=-100, held=1)
 
 
+@pytest.mark.parametrize("contra", c.InternalAccount)
+def test_where_money_comes_from_or_goes_to_is_booked_as_it_was_said(contra: c.InternalAccount) -> None:
+    opening = c.OpenAccount(UUID(int=9), "Cid", "EUR", opening_deposit=100, contra=contra)
+    for command in (
+        opening,
+        c.Deposit(ANN, EURO, contra),
+        c.Withdraw(ANN, EURO, contra),
+        c.PlaceHold(ANN, HOLD, EURO, contra),
+    ):
+        [(_, event)] = Given().decide(command)
+        assert event.contra == f"{contra.value}:EUR"
+
+
 # -- events that contradict what is there: nothing is built on them
 
 

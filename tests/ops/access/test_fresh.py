@@ -54,6 +54,7 @@ def test_what_was_sent_goes_on_after_the_proof_but_no_password_is_sent_back(db: 
     page = client.post("/admin/auth/user/add/", typed)
 
     text = page.content.decode()
+    assert "no-store" in page["Cache-Control"], "what was typed is not for a browser's or a proxy's store"
     assert 'name="kept.username" value="new"' in text
     assert 'name="kept.reason" value="Starts on Monday"' in text
     assert "a secret to keep" not in text

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
@@ -65,6 +66,7 @@ def test_live_and_ready_are_open_to_all(stranger: Client, path: str) -> None:
         {"host": "localhost.evil.example:3000"},
         {"origin": "https://evil.example"},
         {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/config"), ("POST", "/debug/cleanup")])
@@ -77,6 +79,31 @@ def test_from_the_machine_itself_only_a_straight_call_under_its_own_name_counts(
 
     assert straight.status_code == 200
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("header", gate.PROXY_HEADERS)
+def test_whatever_a_proxy_adds_makes_a_call_not_one_of_the_machine_itself(operator: Operator, header: str) -> None:
+    name = header.removeprefix("HTTP_").replace("_", "-").lower()
+    assert operator.http.get("/config", headers={name: "127.0.0.1"}).status_code == 403
+
+
+@pytest.mark.parametrize("header", [{"sec-fetch-site": "same-origin"}, {"origin": "http://localhost"}])
+def test_a_page_of_the_bank_itself_counts_as_the_machine_itself(db: None, header: dict[str, str]) -> None:
+    browser = Client(SERVER_NAME="localhost", REMOTE_ADDR="127.0.0.1")
+    assert browser.get("/config", headers={"host": "localhost", **header}).status_code == 200
+
+
+def test_a_call_from_elsewhere_is_not_one_of_the_machine_itself_whatever_it_calls_itself(stranger: Client) -> None:
+    assert stranger.get("/config", headers={"host": "localhost"}).status_code == 403
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+def test_nothing_is_read_or_done_by_another_method(operator: Operator, method: str, path: str) -> None:
+    wrong = "GET" if method == "POST" else "POST"
+    answer = operator.http.generic(wrong, path)
+    assert answer.status_code in (403, 405)
+    assert wrong not in answer.headers.get("Allow", "")
+    assert AuditEntry.objects.count() == 0
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:3000", "127.0.0.1:3000", "[::1]:3000", "[::1]"])
@@ -141,6 +168,25 @@ def test_a_browser_s_session_needs_its_csrf_token_to_clean_up(db: None) -> None:
     assert refused.status_code == 403
     assert "CSRF" in refused.json()["detail"]
     assert not AuditEntry.objects.filter(action="cleanup").exists()
+
+
+def test_a_browser_s_session_cleans_up_with_its_csrf_token(db: None) -> None:
+    browser = far_browser(make_staff("operator"), csrf=True)
+    browser.get("/admin/")
+    csrf = browser.cookies[settings.CSRF_COOKIE_NAME].value
+
+    assert browser.post("/debug/cleanup?dry_run=true", headers={"x-csrftoken": csrf}).status_code == 200
+    assert browser.post("/debug/cleanup?dry_run=true", headers={"x-csrftoken": csrf[::-1]}).status_code == 403
+    assert AuditEntry.objects.filter(action="cleanup_dry_run").count() == 1
+
+
+@pytest.mark.parametrize("lost", ["is_staff", "is_active"])
+def test_who_is_no_staff_any_more_is_refused_whatever_their_role_says(db: None, lost: str) -> None:
+    user = make_staff("operator")
+    browser = far_browser(user)
+    assert browser.get("/config").status_code == 200
+    User.objects.filter(pk=user.pk).update(**{lost: False})
+    assert browser.get("/config").status_code == 403
 
 
 def test_a_dismissed_operator_is_refused(db: None) -> None:
