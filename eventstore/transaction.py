@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -99,7 +100,7 @@ def _in_our_words(error: psycopg.Error, patient: bool) -> Exception:
         board.count(series)
     if error.sqlstate == VERSION_CONFLICT:
         detail = orjson.loads(error.diag.message_detail or "{}")
-        return OptimisticConcurrencyConflict(**detail)
+        return OptimisticConcurrencyConflict(UUID(detail["aggregate_id"]), detail["expected"], detail["actual"])
     if isinstance(error, errors.UniqueViolation):
         if error.diag.table_name == "idempotency_records":
             return ConcurrentIdempotencyKey("the idempotency key is being used by another transaction")

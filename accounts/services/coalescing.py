@@ -324,7 +324,7 @@ def _in_time(group: list[_Turn]) -> list[_Turn]:
 
 def _may_be_of_one(error: Exception) -> bool:
     """Whether the others of a batch may fare better without one of them."""
-    return isinstance(error, LockTimeout) or not isinstance(error, (StoreBusy, OutcomeUnknown))
+    return not isinstance(error, (StoreBusy, OutcomeUnknown))
 
 
 def _share(group: Sequence[_Turn], outcomes: Sequence[Outcome]) -> None:

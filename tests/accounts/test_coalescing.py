@@ -210,6 +210,24 @@ def test_many_commands_for_a_blocked_account_keep_none_of_another_waiting(
     assert verify().differences == 0
 
 
+def test_who_waited_for_a_blocked_account_keeps_no_connection(bank: Bank, stranger: psycopg.Connection) -> None:
+    blocked = bank.open()
+    stranger.execute("SELECT FROM streams WHERE aggregate_id = %s FOR UPDATE", (blocked,))
+    told: queue.Queue[Any] = queue.Queue()
+    for _ in range(coalescing.BESIDE):
+        begin_one(bank.envelope(Deposit(blocked, bank.money("1.00"))), told.put)
+    time.sleep(3 * coalescing.PATIENCE_MS / 1000)
+    stranger.rollback()
+    assert all(isinstance(told.get(timeout=10), Executed) for _ in range(coalescing.BESIDE))
+
+    connections.close_all()
+
+    pool, deadline = connections["default"].pool, time.monotonic() + 3
+    while (stats := pool.get_stats())["pool_available"] < stats["pool_size"]:
+        assert time.monotonic() < deadline, stats
+        time.sleep(0.01)
+
+
 def test_captures_on_a_blocked_account_keep_none_of_another_waiting(bank: Bank, stranger: psycopg.Connection) -> None:
     """They name a hold, and whose account it is on is for the books to say."""
     blocked, others = bank.open("100.00"), [bank.open("1.00") for _ in range(40)]

@@ -1,5 +1,6 @@
 """What the executor promises of a batch where it could break unseen: its size, its order, its clock, its callers."""
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connections, transaction
 
@@ -20,6 +22,7 @@ from accounts.services.executor import WRITTEN_AT_ONCE
 from accounts.verification import verify
 from eventstore.errors import BrokenHistory, OptimisticConcurrencyConflict
 from eventstore.events import new_id
+from eventstore.idempotency import MAX_GUARDED_KEYS
 from eventstore.models import Event
 from eventstore.retries import retries_of
 from tests.bank import Bank, refused
@@ -37,6 +40,28 @@ def test_a_batch_may_be_as_large_as_is_said_and_no_larger(bank: Bank, monkeypatc
     assert bank.balance(ann) == 0
     assert all(isinstance(outcome, Executed) for outcome in execute(batch[:3]))
     assert bank.balance(ann) == 300
+
+
+@pytest.mark.parametrize("size", [MAX_GUARDED_KEYS, MAX_GUARDED_KEYS + 1])
+def test_a_batch_says_at_once_that_a_key_is_being_worked_on_unless_it_is_too_large_for_that(
+    bank: Bank, size: int
+) -> None:
+    ann = bank.open()
+    batch = [bank.envelope(Deposit(ann, EURO), key=str(number)) for number in range(size)]
+    in_work = batch[-1].key
+    assert in_work is not None
+    with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", in_work.lock_pair())
+        *rest, last = execute(batch)
+        other.rollback()
+
+    assert all(isinstance(outcome, Executed) for outcome in rest)
+    if size > MAX_GUARDED_KEYS:
+        assert isinstance(last, Executed)
+    else:
+        assert isinstance(last, Refused)
+        assert last.code is ErrorCode.COMMAND_IN_PROGRESS
+    assert bank.balance(ann) == 100 * sum(isinstance(outcome, Executed) for outcome in (*rest, last))
 
 
 def test_of_two_reversals_in_one_batch_the_second_names_the_first(bank: Bank) -> None:

@@ -232,6 +232,31 @@ def test_whose_turn_does_not_come_in_time_is_told_that_nothing_was_done(crowd: T
     gate.set()
     assert slow.result(timeout=10) == ["did slow"]
     assert ran == ["slow"]
+    with configured(batch_processing_timeout=1):
+        assert line.execute(["next"]) == ["did next"], "nobody waits behind one who has left"  # type: ignore[list-item]
+    assert ran == ["slow", "next"]
+
+
+def test_who_is_in_a_batch_when_its_time_is_over_hears_what_becomes_of_it(crowd: ThreadPoolExecutor) -> None:
+    """It may be happening: that is not known before the batch, which has the same time limit, is done."""
+    gates = {name: threading.Event() for name in ("first", "second")}
+
+    def run(some: Sequence[Any], patience_ms: int | None) -> list[Any]:
+        assert gates["first" if "first" in some else "second"].wait(10)
+        return [f"did {each}" for each in some]
+
+    line = Coalescer(run)
+    with configured(batch_processing_timeout=2):
+        callers = []
+        for number, name in enumerate(("first", "leader", "waiter")):
+            callers.append(crowd.submit(line.execute, [name]))  # type: ignore[list-item]
+            while not line._busy or len(line._waiting) < number:
+                time.sleep(0.001)
+        gates["first"].set()
+        threading.Timer(2.5, gates["second"].set).start()
+        told = [each.result(timeout=10) for each in callers]
+
+    assert told == [["did first"], ["did leader"], ["did waiter"]]
 
 
 def test_of_those_who_do_not_wait_each_is_told_once_what_went_wrong() -> None:
