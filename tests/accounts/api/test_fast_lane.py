@@ -10,7 +10,7 @@ from django.db import connections
 from django.http import HttpResponse
 from prometheus_client import REGISTRY
 
-from accounts.api.outright import refused
+from accounts.api.outright import common_headers, refused
 from accounts.domain.errors import ErrorCode
 from ops.access.keys import revoke_key
 from ops.models import ApiKey
@@ -123,6 +123,45 @@ def test_what_is_not_plain_is_left_to_the_ordinary_route(api: Caller, fast: Call
         assert (quick.status_code, without_moments(quick)) == (slow.status_code, without_moments(slow)), body
         assert quick.status_code >= 400, body
     assert taken(fast) == 0
+    assert bank.footprint() == before
+
+
+def test_a_request_that_is_to_come_by_https_is_sent_there_and_not_answered(
+    api: Caller, fast: Caller, bank: Bank, settings: Any
+) -> None:
+    account_id = api.open("1.00")
+    settings.SECURE_SSL_REDIRECT = True
+    common_headers.cache_clear()
+    before = bank.footprint()
+    try:
+        for method, name in (("GET", "balance"), ("POST", "deposits")):
+            answer = fast.http.generic(
+                method,
+                f"/api/v1/accounts/{account_id}/{name}",
+                json.dumps(BODY) if method == "POST" else "",
+                content_type="application/json",
+                headers={"Authorization": f"Bearer {api.token}", "Idempotency-Key": "once"},
+            )
+            assert (answer.status_code, answer["Location"][:8]) == (301, "https://")
+    finally:
+        common_headers.cache_clear()
+    assert taken(fast) == 0
+    assert bank.footprint() == before
+
+
+@pytest.mark.parametrize("name", ["balance", "deposits", "withdrawals", "transfers"])
+def test_an_account_of_another_client_is_not_there(fast: Caller, bank: Bank, name: str) -> None:
+    other = new_caller("other")
+    theirs, ours = other.open("5.00"), fast.open("5.00")
+    before = bank.footprint()
+    if name == "balance":
+        answer = fast.get(f"/accounts/{theirs}/balance")
+    else:
+        body = BODY | ({"target_account_id": ours} if name == "transfers" else {})
+        answer = fast.post(f"/accounts/{theirs}/{name}", body, If_Match='"7"')
+    assert (answer.status_code, answer.json()["code"]) == (404, "account_not_found")
+    assert "5.00" not in answer.content.decode()
+    assert taken(fast) == 1
     assert bank.footprint() == before
 
 

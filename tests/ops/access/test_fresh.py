@@ -4,8 +4,10 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
+from django.http import QueryDict
 from django.test import Client
 
+from ops.access import fresh
 from ops.models import SecondFactor
 from tests.authenticator import enrolled
 from tests.staff import PASSWORD, make_superuser, sign_in, signed_in
@@ -39,6 +41,14 @@ def test_a_wrong_password_or_code_does_nothing(tina: User, stale: Client) -> Non
 
 def test_the_mark_alone_is_no_proof(tina: User, stale: Client) -> None:
     assert "Is it still you?" in stale.post("/admin/my-sign-in/app/", {"reauthenticate": "GET"}).content.decode()
+
+
+def test_of_the_page_that_asks_for_a_proof_nothing_but_what_was_sent_before_goes_on() -> None:
+    """The view that it comes to may have fields of these names."""
+    sent = QueryDict("reauthenticate=POST&password=secret&code=123456&kept.code=EUR&kept.of=1&kept.of=2")
+    kept = fresh._kept(sent)
+    assert kept is not None
+    assert dict(kept.lists()) == {"code": ["EUR"], "of": ["1", "2"]}
 
 
 def test_what_was_sent_goes_on_after_the_proof_but_no_password_is_sent_back(db: None) -> None:

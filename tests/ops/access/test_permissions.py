@@ -23,7 +23,9 @@ class View(APIView):
 
 def allowed(method: str, *scopes: str, key: bool = True) -> bool:
     view = View()
-    request = view.initialize_request(APIRequestFactory().generic(method, "/"))
+    asked = APIRequestFactory().generic(method, "/")
+    view.setup(asked)
+    request = view.initialize_request(asked)
     request.authenticators = ()
     request._auth = ApiKey(scopes=list(scopes)) if key else None
     request._user = ApiClient(name="acme")
@@ -36,6 +38,7 @@ def allowed(method: str, *scopes: str, key: bool = True) -> bool:
         ("GET", ("read",), True),
         ("GET", ("admin",), True),
         ("HEAD", ("read",), True),
+        ("HEAD", ("write",), False),
         ("GET", ("write",), False),
         ("GET", (), False),
         ("POST", ("write",), True),
