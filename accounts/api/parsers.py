@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import orjson
 from django.conf import settings
@@ -63,7 +63,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         value = orjson.loads(body)  # the strict grammar: UTF-8 without lone surrogates, no NaN
         if isinstance(value, dict) and _says_each_name_once(value, body):
             return value
-        value = json.loads(body, object_pairs_hook=_each_name_once, parse_constant=_refuse_constant)
+        value = json.loads(body, object_pairs_hook=_each_name_once)
     except (ValueError, RecursionError) as error:
         raise ParseError(f"The body is not valid JSON: {_reason(error)}") from None
     if not isinstance(value, dict):
@@ -114,10 +114,6 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the name {twice[:40]!r} is there twice")
     return members
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _require_shallow(value: Any) -> None:

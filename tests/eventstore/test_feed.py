@@ -13,11 +13,13 @@ import pytest
 
 from eventstore import feed, store
 from eventstore.appending import Append, CommandStamp, Opening
-from eventstore.errors import OptimisticConcurrencyConflict
+from eventstore.errors import BrokenHistory, OptimisticConcurrencyConflict
 from eventstore.events import Context, NewEvent, new_id
+from eventstore.feed import Ref
 from eventstore.models import Event, Stream
 from eventstore.transaction import write_transaction
 from tests.bank import Bank
+from tests.configured import configured
 from tests.threads import together
 
 WRITERS = 24
@@ -53,6 +55,55 @@ def test_a_rolled_back_append_leaves_a_hole_that_stops_nobody(bank: Bank, sweepe
     assert [event.position for event in events] == list(
         Event.objects.order_by("position").values_list("position", flat=True)
     )
+
+
+@pytest.mark.parametrize("width", [1, 3, 7])
+def test_a_hole_that_is_wider_than_what_is_read_at_once_hides_nothing_behind_it(
+    bank: Bank, sweeper: psycopg.Connection, width: int
+) -> None:
+    bank.open()
+    before = feed.mark()
+    sweeper.execute("SELECT nextval('events_position_seq') FROM generate_series(1, %s)", (width,))
+    bank.open()
+    after = feed.mark()
+    assert after == before + width + 1
+
+    events, reached = feed.read(after=before, upto=after, limit=1)
+
+    assert ([event.position for event in events], reached) == ([after], after)
+    sweeper.execute("SELECT nextval('events_position_seq') FROM generate_series(1, %s)", (width,))
+    assert feed.read(after=after, upto=after + width, limit=1) == ([], after + width), "nor is it looked at twice"
+
+
+def test_who_has_read_further_than_may_be_read_is_not_sent_back(bank: Bank) -> None:
+    bank.open()
+    end = feed.mark()
+    assert feed.read(after=end + 3, upto=end, limit=10) == ([], end + 3)
+
+
+def test_what_fits_no_event_by_position_stream_and_id_is_told_from_what_does(bank: Bank) -> None:
+    bank.open("1.00")
+    events = list(Event.objects.order_by("position"))
+    refs = [Ref(event.position, str(event.aggregate_id), 0) for event in events]
+    ids = [str(event.event_id) for event in events]
+    kinds = {(event.event_type, event.schema_version) for event in events}
+
+    assert feed.types_of(refs) == feed.types_of(refs, ids) == kinds
+    assert feed.strangers(refs, ids) == set()
+    last = refs[-1]
+    for wrong in (last._replace(position=last.position + 1), last._replace(aggregate_id=str(new_id()))):
+        assert (None, None) in feed.types_of([*refs[:-1], wrong])
+        assert (None, None) in feed.types_of([*refs[:-1], wrong], ids)
+        assert feed.strangers([*refs[:-1], wrong], ids) == {len(refs) - 1}
+    assert feed.types_of(refs, ids[::-1]) == {(None, None)}
+    assert feed.strangers(refs, ids[::-1]) == {0, 1}
+
+
+def test_with_another_number_of_shards_than_the_store_was_begun_with_nothing_goes_on() -> None:
+    begun_with = feed.require_shard_count()
+    with configured(shard_count=begun_with + 1), pytest.raises(BrokenHistory, match=f"set it back to {begun_with}"):
+        feed.require_shard_count()
+    assert feed.require_shard_count() == begun_with
 
 
 @pytest.mark.timeout(180)
