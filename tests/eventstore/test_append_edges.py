@@ -1,5 +1,6 @@
 """What the store refuses, and what it must not take for something else."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,14 +13,24 @@ from accounts.domain.commands import Deposit
 from accounts.domain.money import Money
 from accounts.services import Envelope, Executed, execute, executor, idempotency_key
 from eventstore import feed, store
-from eventstore.appending import Append, CommandStamp, StreamHead
-from eventstore.errors import BrokenHistory, LockTimeout, OptimisticConcurrencyConflict, StreamNotFound
+from eventstore.appending import Append, CommandStamp, Opening, StreamHead
+from eventstore.errors import (
+    BrokenHistory,
+    LockTimeout,
+    OptimisticConcurrencyConflict,
+    OutcomeUnknown,
+    StoreBusy,
+    StreamNotFound,
+)
 from eventstore.events import Context, NewEvent, new_id
 from eventstore.hashing import GENESIS, canonical_json
 from eventstore.idempotency import IdempotencyKey
 from eventstore.models import Event, Stream
 from eventstore.transaction import write_transaction
+from ops.conf import get_settings
+from ops.timeouts import connection as bounded
 from tests.bank import Bank
+from tests.outages import halted, may_halt
 
 CONTEXT = Context(actor="system:test", source="test")
 
@@ -45,6 +56,35 @@ def test_an_event_for_a_stream_without_an_expected_version_is_refused() -> None:
     with pytest.raises(ValueError, match=f"no expected version for \\['{two}'\\]"):
         store.append("note", [note(one), note(two)], expected={one: 0}, context=CONTEXT)
     assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(("until", "told"), [("the append", StoreBusy), ("the commit", OutcomeUnknown)])
+def test_a_server_that_falls_silent_is_told_by_whether_the_commit_had_been_sent(
+    monkeypatch: pytest.MonkeyPatch, until: str, told: type[Exception]
+) -> None:
+    """Only before that is it certain that nothing happened."""
+    monkeypatch.setattr(bounded, "GRACE", 1 - get_settings().db_operation_timeout)  # one second in all
+    monkeypatch.setattr(bounded, "CANCEL_WITHIN", 0.5)
+    one = new_id()
+
+    def append(silence: ExitStack) -> None:
+        with write_transaction() as exchange:
+            pending = Append(Opening(exchange, [one]).fetch().heads, "note")
+            pending.add(note(one), CommandStamp(new_id(), datetime.now(UTC), b"{}"))
+            pid = connection.connection.info.backend_pid
+            assert may_halt(pid)
+            silence.enter_context(halted(pid))
+            answer = pending.write(exchange)
+            if until == "the append":
+                answer.value()
+
+    with ExitStack() as silence, pytest.raises((StoreBusy, OutcomeUnknown)) as error:
+        append(silence)
+
+    assert type(error.value) is told
+    if told is StoreBusy:
+        assert "gave no answer in time" in str(error.value)
+        assert not Event.objects.exists()
 
 
 def test_an_append_of_nothing_writes_nothing_and_still_compares_versions() -> None:

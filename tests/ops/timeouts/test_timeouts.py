@@ -1,13 +1,11 @@
 """Each of the six time limits bounds its component, also when the other side hangs without a word."""
 
 import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -35,6 +33,7 @@ from ops.timeouts.outage import is_outage
 from tests.bank import Bank
 from tests.faults.redis_server import RedisServer
 from tests.ops.operators import Operator
+from tests.outages import halted, may_halt
 
 
 def counted(component: str, what: str) -> float:
@@ -47,20 +46,6 @@ def taking(least: float, most: float) -> Iterator[None]:
     started = time.monotonic()
     yield
     assert least <= time.monotonic() - started <= most
-
-
-@contextmanager
-def halted(pid: int) -> Iterator[None]:
-    """The process is there and does nothing; its connections stay open."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-def may_halt(pid: int) -> bool:
-    return os.geteuid() == 0 or Path(f"/proc/{pid}").stat().st_uid == os.geteuid()
 
 
 @pytest.fixture
