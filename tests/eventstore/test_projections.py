@@ -5,7 +5,7 @@ import threading
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 
 from accounts.models import DailyBalance, JournalLine, LedgerDay, Transaction
 from accounts.projections.journal import Journal
@@ -16,7 +16,7 @@ from eventstore.errors import UnknownEventType
 from eventstore.events import Context, NewEvent, StoredEvent, new_id
 from eventstore.feed import Page
 from eventstore.models import DeadLetter, Event, ProjectionState
-from eventstore.projections import base, checkpoints, dead_letters
+from eventstore.projections import applying, base, checkpoints, dead_letters
 from eventstore.projections.applying import MAX_FAILURES_PER_BATCH, Gap, Span, apply_events
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Outdated, Paused
@@ -348,3 +348,73 @@ def test_an_event_that_a_message_passes_over_is_a_gap(bank: Bank) -> None:
         apply_events(Transactions(), page, spans={mine: Span(before - 1, position, first=position)})
 
     assert list(Transaction.objects.filter(account_id=ann).values_list("amount", flat=True)) == [100]
+
+
+def test_what_lies_too_far_apart_to_be_looked_through_is_a_gap(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not looked at is not taken for nothing: the feed is read from the checkpoint instead."""
+    ann = bank.open("1.00")
+    shards = feed.require_shard_count()
+    mine = feed.shard_of(ann, shards)
+    catch_up([Transactions()])
+    bank.deposit(ann, "2.00")
+    bank.deposit(ann, "3.00")
+    last, missed, before = (
+        Event.objects.filter(aggregate_id=ann).order_by("-position").values_list("position", flat=True)[:3]
+    )
+    other = next(each for each in iter(bank.open, None) if feed.shard_of(each, shards) != mine)
+    bank.deposit(other, "1.00")
+    bank.deposit(ann, "4.00")
+    position = Event.objects.filter(aggregate_id=ann).latest("position").position
+    apply_events(
+        Transactions(),
+        Page([feed.Ref(missed, str(ann), mine), feed.Ref(last, str(ann), mine)]),
+        spans={mine: Span(before, last, first=missed)},
+    )
+    page, spans = Page([feed.Ref(position, str(ann), mine)]), {mine: Span(before, position, first=position)}
+
+    with monkeypatch.context() as shortsighted:
+        shortsighted.setattr(applying, "LOOKED_THROUGH", 1)
+        with pytest.raises(Gap):
+            apply_events(Transactions(), page, spans=spans)
+    amounts = Transaction.objects.filter(account_id=ann).order_by("position").values_list("amount", flat=True)
+    assert list(amounts) == [100, 200, 300]
+
+    assert apply_events(Transactions(), page, spans=spans) == 1
+    assert list(amounts.all()) == [100, 200, 300, 400]
+
+
+def deposited(bank: Bank) -> tuple[Page, dict[int, Span]]:
+    """An event that is not applied yet, as a batch."""
+    ann = bank.open()
+    catch_up([Transactions()])
+    before = feed.mark()
+    bank.deposit(ann, "2.00")
+    shards, position = feed.require_shard_count(), feed.mark()
+    page = Page([feed.Ref(position, str(ann), feed.shard_of(ann, shards))])
+    return page, applying.whole_feed(before, position, shards)
+
+
+def test_nothing_is_applied_while_somebody_replaces_the_tables(bank: Bank, sweeper: psycopg.Connection) -> None:
+    page, spans = deposited(bank)
+
+    with sweeper.transaction():
+        checkpoints.claim(sweeper, "transactions")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            apply_events(Transactions(), page, spans=spans)
+    assert not Transaction.objects.exists()
+
+    assert apply_events(Transactions(), page, spans=spans) == 1
+
+
+def test_nothing_is_applied_while_a_person_has_paused_it(bank: Bank) -> None:
+    page, spans = deposited(bank)
+    with connection.cursor() as cursor:
+        assert checkpoints.pause(cursor, "transactions", by="staff:olga", reason="to look at it")
+
+    with pytest.raises(Paused, match="paused by staff:olga"):
+        apply_events(Transactions(), page, spans=spans)
+    assert not Transaction.objects.exists()
+
+    with connection.cursor() as cursor:
+        assert checkpoints.resume(cursor, "transactions")
+    assert apply_events(Transactions(), page, spans=spans) == 1
