@@ -1,5 +1,7 @@
 """Django's settings, all derived from `ops.conf.Settings`: this module reads no environment variable itself."""
 
+import ops.metrics.places  # noqa: F401 # isort: skip - before the first metric is made
+
 from pathlib import Path
 from typing import Any
 

@@ -1,12 +1,11 @@
 """The answer to a scrape.
 
-Counters of the processes come from prometheus_client: under PROMETHEUS_MULTIPROC_DIR from the files of all processes,
-else from this one. To them is added what the health checks measure and what boards and /proc tell, which is the same
-whichever process is asked. A scrape takes as long as its slowest check, which HEALTH_CHECK_TIMEOUT bounds.
+Counters of the processes come from prometheus_client: under PROMETHEUS_MULTIPROC_DIR from the files of all processes
+(`ops.metrics.places`), else from this one. To them is added what the health checks measure and what boards and /proc
+tell, which is the same whichever process is asked. A scrape takes as long as its slowest check, which
+HEALTH_CHECK_TIMEOUT bounds.
 """
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,10 @@ from ops.health.registry import registered_checks
 from ops.health.report import ORDER
 from ops.health.running import begin_checks, outcomes
 from ops.metrics.machine import Machine
+from ops.metrics.places import forget_the_dead
 from ops.metrics.registry import registered_measures
 
 disable_created_metrics()  # a second series for each counter, which says when its process began
-_LIVE_GAUGE = re.compile(r"gauge_live\w*_(\d+)\.db")
 HEALTH = "health_status"
 HEALTH_HELP = "0 healthy, 1 degraded, 2 unhealthy."
 
@@ -47,25 +46,8 @@ def _of_processes() -> CollectorRegistry:
         collector = multiprocess.MultiProcessCollector(gathered)
     except ValueError:  # not in multi-process mode
         return REGISTRY
-    _forget_the_dead(Path(collector._path))
+    forget_the_dead(Path(collector._path))
     return gathered
-
-
-def _forget_the_dead(folder: Path) -> None:
-    """Live gauges of processes that ended without a word would count for ever."""
-    for path in folder.glob("gauge_live*.db"):
-        if (match := _LIVE_GAUGE.fullmatch(path.name)) and not _lives(int(match[1])):
-            path.unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class _Measured(Collector):

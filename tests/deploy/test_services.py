@@ -116,6 +116,23 @@ def test_only_the_web_server_is_reachable_and_only_from_this_machine() -> None:
     assert ports == {"web": ["127.0.0.1:3000:3000"]}
 
 
+def test_all_services_count_where_the_web_server_that_is_scraped_reads() -> None:
+    folders = set()
+    for path in UNITS:
+        service = unit(path)["Service"]
+        variables = dict(pair.split("=", 1) for pair in service["Environment"].split())
+        folders.add(variables.get("PROMETHEUS_MULTIPROC_DIR"))
+        assert f"/run/{service['RuntimeDirectory']}" == variables.get("PROMETHEUS_MULTIPROC_DIR"), path.stem
+        assert service["RuntimeDirectoryPreserve"] == "yes", "it would go with the first that restarts"
+        assert "ExecStartPre" not in service, "counts of all the others are in the same folder"
+    assert len(folders) == 1
+
+    built = [service for service in compose()["services"].values() if service.get("build")]
+    folders = {service["environment"].get("PROMETHEUS_MULTIPROC_DIR") for service in built}
+    assert len(folders) == 1
+    assert all(f"board:{folder}" in service["volumes"] for folder in folders for service in built)
+
+
 def test_the_image_holds_all_packages_and_no_secret() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = {line.split()[1] for line in lines if line.startswith("COPY")}
