@@ -44,9 +44,9 @@ class StopRequest(threading.Event):
     @contextmanager
     def seldom_heard(self, seconds: float) -> Iterator[None]:
         """Says that it is ready, if that was not said, and has the watchdog wait for so many seconds between two
-        signs of life in the block."""
+        signs of life in the block; not where another thread than the loop's own works in it."""
         self._alive()
-        if self._watchdog is None:
+        if self._watchdog is None or threading.get_ident() != self._thread:
             yield
             return
         self.tell(f"WATCHDOG_USEC={seconds * 1e6:.0f}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from eventstore import feed
 from eventstore.errors import StoreBusy, UnknownEventType
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 30.0
 """Seconds between two tries of a projection that keeps failing."""
 
+BEGIN_AGAIN_IN = 30.0
+"""Seconds between two tries to begin a projection that others were at work on."""
 PAUSE_LOOK = 0.5
 """Seconds between two looks whether a pause is over."""
 LONGEST_TRUST = 2.0
@@ -42,7 +44,7 @@ class Runner:
         self, projection: Projection[Any], *, batch_size: int | None = None, stop: threading.Event | None = None
     ) -> None:
         """Makes the projection's checkpoints; tables that older code has filled are made anew first, unless `stop`
-        is set meanwhile."""
+        is set meanwhile. `waits`: somebody else was at them, or has paused the projection; see `begin_later`."""
         self.projection = projection
         self.batch_size = batch_size or get_settings().projection_batch_size
         self.shards = feed.require_shard_count()
@@ -51,12 +53,14 @@ class Runner:
         self._not_before = 0.0
         self._teller = Teller(projection)
         self._look_again = 0.0
+        self.waits = False
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 outdated = checkpoints.begin(cursor, projection, self.shards)
             if outdated:
                 self._make_anew(stop or threading.Event())
         except (Paused, StoreBusy) as error:  # others go on; `step` tells of it
+            self.waits = True
             log.warning("projection_waits", projection=projection.name, reason=str(error))
 
     def _make_anew(self, stop: threading.Event) -> None:
@@ -137,10 +141,39 @@ def catch_up(projections: Sequence[Projection[Any]]) -> int:
     return total
 
 
+def begin_later(runners: Sequence[Runner], stop: threading.Event) -> None:
+    """Those that wait are begun again by a thread, now and then until each has begun: who was at work on their tables
+    may have died of it, and who has paused one resumes it. The loop goes on meanwhile: a rebuild may take hours.
+
+    A rebuild that fails is left to the next start: it may take hours each time.
+    """
+    if waiting := [runner.projection for runner in runners if runner.waits]:
+        threading.Thread(target=_begin_later, args=(waiting, stop), name="begin-later", daemon=True).start()
+
+
+def _begin_later(waiting: Sequence[Projection[Any]], stop: threading.Event) -> None:
+    while waiting and not stop.wait(BEGIN_AGAIN_IN):
+        waiting = [projection for projection in waiting if not _begins(projection, stop)]
+        connection.close()
+
+
+def _begins(projection: Projection[Any], stop: threading.Event) -> bool:
+    """False: it is to be tried again."""
+    try:
+        return not Runner(projection, stop=stop).waits
+    except (OperationalError, InterfaceError) as error:
+        log.warning("projection_waits", projection=projection.name, error=repr(error))
+        return False
+    except Exception as error:
+        log.error("projection_left_to_the_next_start", projection=projection.name, exc_info=error)
+        return True
+
+
 def follow(projections: Sequence[Projection[Any]], stop: threading.Event) -> None:
     """Follows the feed until `stop` is set; a batch in hand is finished first."""
     pause = get_settings().projection_poll_ms / 1000
     runners = [Runner(projection, stop=stop) for projection in projections]
+    begin_later(runners, stop)
     log.info("projections_follow", projections=[projection.name for projection in projections])
     while not stop.is_set():
         taken = sum(runner.try_step() for runner in runners if not stop.is_set())

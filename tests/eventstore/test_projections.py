@@ -1,6 +1,7 @@
 """Read models follow the feed exactly once, whatever is stopped, repeated or broken in between."""
 
 import threading
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,14 +18,17 @@ from eventstore.events import Context, NewEvent, StoredEvent, new_id
 from eventstore.feed import Page
 from eventstore.models import DeadLetter, Event, ProjectionState
 from eventstore.projections import applying, base, checkpoints, dead_letters
-from eventstore.projections.applying import MAX_FAILURES_PER_BATCH, Gap, Span, apply_events
+from eventstore.projections import runner as running
+from eventstore.projections.applying import MAX_FAILURES_PER_BATCH, Gap, ProjectionBroken, Span, apply_events
 from eventstore.projections.base import Projection
 from eventstore.projections.checkpoints import Outdated, Paused
 from eventstore.projections.dead_letters import NotResolvable
 from eventstore.projections.rebuild import tables_stay, undo
 from eventstore.projections.replay import replay
-from eventstore.projections.runner import Runner, catch_up
+from eventstore.projections.runner import Runner, begin_later, catch_up
+from ops.database.locks import advisory_key
 from tests.bank import Bank
+from tests.processes import wait_until
 from tests.threads import together
 
 
@@ -283,6 +287,61 @@ def test_newer_code_lets_the_others_go_on_where_it_may_not_make_the_tables_anew_
     assert (taken, descriptions(), transactions_state().state) == (0, [""], "paused")
     catch_up([Newer()])
     assert (descriptions(), transactions_state().state) == (["by newer code"] * 2, "running")
+
+
+def test_a_service_begins_later_what_somebody_else_was_at_work_on_at_its_start(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another process rebuilds the same tables, and dies of it."""
+    monkeypatch.setattr(running, "BEGIN_AGAIN_IN", 0.05)
+    ann = bank.open("1.00")
+    catch_up([Transactions()])
+    bank.deposit(ann, "2.00")
+    stop = threading.Event()
+    with psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (advisory_key("rebuild:transactions"),))
+        service = threading.Thread(target=_follow, args=(Newer(), stop))
+        service.start()
+        try:
+            wait_until(lambda: transactions_state().state == "paused")
+            assert descriptions() == [""]
+            other.close()  # it dies
+            wait_until(lambda: descriptions() == ["by newer code"] * 2)
+            assert transactions_state().code_version == 2
+            wait_until(lambda: "begin-later" not in {thread.name for thread in threading.enumerate()})
+        finally:
+            stop.set()
+            service.join(10)
+
+
+def test_a_rebuild_that_fails_later_is_left_to_the_next_start(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "BEGIN_AGAIN_IN", 0.05)
+    bank.open("1.00")
+    catch_up([Transactions()])
+    with connection.cursor() as cursor:
+        checkpoints.pause(cursor, "transactions", by="staff:somebody", reason="a test")
+    tries: list[str] = []
+
+    def fails(*_: object) -> None:
+        tries.append("once")
+        raise ProjectionBroken("too much failed at once")
+
+    stop = threading.Event()
+    begin_later([Runner(Newer())], stop)
+    monkeypatch.setattr(running, "rebuild", fails)
+    with connection.cursor() as cursor:
+        checkpoints.resume(cursor, "transactions")
+    wait_until(lambda: "begin-later" not in {thread.name for thread in threading.enumerate()})
+
+    assert tries == ["once"]
+    assert (descriptions(), transactions_state().code_version) == ([""], 1)
+
+
+def _follow(projection: Projection[Any], stop: threading.Event) -> None:
+    try:
+        running.follow([projection], stop)
+    finally:
+        connection.close()
 
 
 def test_a_letter_is_not_retried_by_code_that_does_not_fit_the_tables(bank: Bank) -> None:

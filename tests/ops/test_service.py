@@ -105,6 +105,21 @@ def test_what_rarely_asks_is_ready_first_and_has_the_watchdog_wait_longer(system
         pass
 
 
+def test_what_is_done_beside_the_loop_does_not_have_the_watchdog_wait_longer_for_the_loop(
+    systemd: socket.socket,
+) -> None:
+    stop = StopRequest(systemd.getsockname(), watchdog_seconds=30)
+
+    def beside() -> None:
+        with seldom_heard(stop, 600):
+            pass
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+    assert heard(systemd) == []
+
+
 def test_the_projector_is_ready_before_it_makes_anew_what_older_code_has_filled(
     bank: Bank, sweeper: psycopg.Connection, systemd: socket.socket
 ) -> None:

@@ -9,7 +9,7 @@ from eventstore import projections
 from eventstore.errors import EventStoreError
 from eventstore.kafka.consumer import Member
 from eventstore.kafka.workers import run_workers, stop_with_parent
-from eventstore.projections.runner import Runner
+from eventstore.projections.runner import Runner, begin_later
 from ops.process import collect_rarely
 from ops.service import stop_on_signals
 
@@ -32,10 +32,11 @@ class Command(BaseCommand):
             stop_with_parent(options["worker_of"], stop)
         else:
             try:
-                for projection in chosen:
-                    Runner(projection, stop=stop)  # makes its checkpoints, and anew what older code has filled
+                # Makes their checkpoints, and anew what older code has filled.
+                runners = [Runner(projection, stop=stop) for projection in chosen]
             except EventStoreError as error:
                 raise CommandError(str(error)) from error
+            begin_later(runners, stop)
         if options["workers"] > 1:
             run_workers(options["workers"], stop)
         else:
