@@ -102,18 +102,22 @@ def _stream_ids() -> Iterator[list[UUID]]:
 
 def _mend(ids: Sequence[UUID], dry_run: bool) -> tuple[int, int]:
     """How many rows of these accounts were wrong, and how many events say so. Commands wait for the accounts' locks
-    only while what came since the first reading is folded, and the rows are written."""
+    only while what came since the first reading is folded, and the rows are written; for a dry run, which reads
+    events and rows as they were at one moment, they do not wait at all."""
     folds = [_Fold(account_id) for account_id in ids]
-    for fold in folds:
-        fold.go_on()
-    with transaction.atomic():
-        lock_heads(connection.connection, ids)
+    if not dry_run:
         for fold in folds:
             fold.go_on()
-        repaired = _mend_rows(Account, (fold.row() for fold in folds))
-        repaired += _mend_reversals(pair for fold in folds for pair in fold.reversals)
-        repaired += _mend_rows(Hold, (asdict(hold) for fold in folds for hold in fold.holds.values()))
-        transaction.set_rollback(dry_run)
+    with transaction.atomic():
+        if dry_run:
+            connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        else:
+            lock_heads(connection.connection, ids)
+        for fold in folds:
+            fold.go_on()
+        repaired = _mend_rows(Account, (fold.row() for fold in folds), dry_run)
+        repaired += _mend_reversals((pair for fold in folds for pair in fold.reversals), dry_run)
+        repaired += _mend_rows(Hold, (asdict(hold) for fold in folds for hold in fold.holds.values()), dry_run)
     return repaired, sum(fold.version for fold in folds)
 
 
@@ -148,22 +152,24 @@ class _Fold:
         return account_row(self._state, self._first, self._last)
 
 
-def _mend_rows(model: type[Model], expected: Iterable[dict[str, Any]]) -> int:
-    """Writes the rows that are not as expected; how many these are."""
+def _mend_rows(model: type[Model], expected: Iterable[dict[str, Any]], dry_run: bool) -> int:
+    """Writes the rows that are not as expected, but in a dry run; how many these are."""
     wanted = {row["id"]: row for row in expected}
     rows = model._default_manager
     found = {row["id"]: row for row in rows.filter(id__in=wanted).values()}
     wrong = [model(**row) for key, row in wanted.items() if found.get(key) != row]
     fields = [field.name for field in model._meta.fields if not field.primary_key]
-    rows.bulk_create(wrong, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+    if not dry_run:
+        rows.bulk_create(wrong, update_conflicts=True, unique_fields=["id"], update_fields=fields)
     return len(wrong)
 
 
-def _mend_reversals(expected: Iterable[tuple[UUID, UUID]]) -> int:
+def _mend_reversals(expected: Iterable[tuple[UUID, UUID]], dry_run: bool) -> int:
     wanted = dict(expected)
     found = dict(Reversal.objects.filter(transaction_id__in=wanted).values_list("transaction_id", "reversed_by"))
     wrong = [Reversal(transaction_id=of, reversed_by=by) for of, by in wanted.items() if found.get(of) != by]
-    Reversal.objects.bulk_create(
-        wrong, update_conflicts=True, unique_fields=["transaction_id"], update_fields=["reversed_by"]
-    )
+    if not dry_run:
+        Reversal.objects.bulk_create(
+            wrong, update_conflicts=True, unique_fields=["transaction_id"], update_fields=["reversed_by"]
+        )
     return len(wrong)
