@@ -11,10 +11,11 @@ from eventstore import snapshots
 from eventstore.projections import orphans
 from ops.audit import viewings
 from ops.conf import get_settings
-from ops.debug.cleanup import CleanedUp, Step, remove_in_batches
+from ops.debug.cleanup import ENOUGH, CleanedUp, Step, remove_in_batches
 from ops.detectors import incidents
 from ops.jobs import retention as finished_jobs
 from ops.signin import sessions
+from ops.timeouts import time_left
 from ops.webhooks import retention
 
 BATCH = 10_000
@@ -39,7 +40,6 @@ def cleanup(step: Step = lambda kind: None) -> CleanedUp:
     `ops.timeouts.within` leaves. Idempotency records come last: they are the most, and keep nothing else waiting."""
     settings = get_settings()
     removals: dict[str, Callable[[], int]] = {
-        "snapshots": lambda: snapshots.prune(keep=settings.snapshots_kept, limit=BATCH),
         "webhook_deliveries": lambda: retention.prune(limit=BATCH),
         "sessions": lambda: sessions.prune(limit=BATCH),
         "incidents": lambda: incidents.prune(limit=BATCH),
@@ -47,10 +47,22 @@ def cleanup(step: Step = lambda kind: None) -> CleanedUp:
         "finished_jobs": lambda: finished_jobs.prune(limit=BATCH),
         "idempotency_records": Expiry(settings.idempotency_retention_hours).remove_some,
     }
-    done = CleanedUp()
+    done = _prune_snapshots(settings.snapshots_kept, step)
     for kind, remove_some in removals.items():
         done.add(remove_in_batches(kind, remove_some, BATCH, step))
     return done
+
+
+def _prune_snapshots(keep: int, step: Step) -> CleanedUp:
+    """Some streams at a time, most with none to remove: the whole table at once would be one long statement."""
+    removed, steps = 0, snapshots.prune(keep=keep, limit=BATCH)
+    while time_left(ENOUGH) >= ENOUGH:
+        step("snapshots")
+        some = next(steps, None)
+        if some is None:
+            return CleanedUp({"snapshots": removed})
+        removed += some
+    return CleanedUp({"snapshots": removed}, ["snapshots"])
 
 
 def would_clean_up() -> CleanedUp:

@@ -5,6 +5,7 @@ Either way the state is folded from events.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -88,40 +89,48 @@ def save(aggregate_type: str, snapshot: Snapshot) -> None:
         )
 
 
-def prune(*, keep: int, limit: int = 10_000) -> int:
-    """Removes all but the newest `keep` snapshots of each stream, at most `limit` rows a call; returns how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM snapshots
-             WHERE (aggregate_id, state_schema, version) IN (
-                   SELECT aggregate_id, state_schema, version
-                     FROM (SELECT aggregate_id, state_schema, version,
-                                  row_number() OVER (PARTITION BY aggregate_id
-                                                     ORDER BY state_schema DESC, version DESC) AS age
-                             FROM snapshots) ranked
-                    WHERE age > %s
-                    LIMIT %s)
-            """,
-            (keep, limit),
-        )
-        return cursor.rowcount
+_OLD = """
+    SELECT aggregate_id, state_schema, version
+      FROM (SELECT aggregate_id, state_schema, version,
+                   row_number() OVER (PARTITION BY aggregate_id ORDER BY state_schema DESC, version DESC) AS age
+              FROM snapshots WHERE aggregate_id = ANY (%s)) ranked
+     WHERE age > %s
+     LIMIT %s
+"""
 
 
-def superseded(*, keep: int, limit: int) -> int:
-    """How many `prune` would remove, counted up to `limit`."""
+def prune(*, keep: int, streams: int = 1_000, limit: int = 10_000) -> Iterator[int]:
+    """Removes all but the newest `keep` snapshots of each stream, step by step: of so many streams, and at most
+    `limit` rows, a step. Gives how many each step has removed, which may be none."""
+    after = UUID(int=0)
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT count(*)
-              FROM (SELECT FROM (SELECT row_number() OVER (PARTITION BY aggregate_id
-                                                           ORDER BY state_schema DESC, version DESC) AS age
-                                   FROM snapshots) ranked
-                     WHERE age > %s LIMIT %s) old
-            """,
-            (keep, limit),
-        )
-        return int(cursor.fetchone()[0])
+        while ids := _streams(cursor, after, streams):
+            cursor.execute(
+                f"DELETE FROM snapshots WHERE (aggregate_id, state_schema, version) IN ({_OLD})", (ids, keep, limit)
+            )
+            if cursor.rowcount < limit:
+                after = ids[-1]
+            yield cursor.rowcount
+
+
+def superseded(*, keep: int, limit: int, streams: int = 1_000) -> int:
+    """How many `prune` would remove in all, counted up to `limit`."""
+    found, after = 0, UUID(int=0)
+    with connection.cursor() as cursor:
+        while found < limit and (ids := _streams(cursor, after, streams)):
+            cursor.execute(f"SELECT count(*) FROM ({_OLD}) old", (ids, keep, limit - found))
+            found += cursor.fetchone()[0]
+            after = ids[-1]
+    return found
+
+
+def _streams(cursor: Any, after: UUID, most: int) -> list[UUID]:
+    """The next that have snapshots, by id."""
+    cursor.execute(
+        "SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_id > %s ORDER BY aggregate_id LIMIT %s",
+        (after, most),
+    )
+    return [aggregate_id for (aggregate_id,) in cursor.fetchall()]
 
 
 def _checksum(aggregate_id: UUID, schema: int, version: int, position: int, data: dict[str, Any]) -> bytes:

@@ -128,8 +128,28 @@ def test_pruning_keeps_the_newest(bank: Bank, taker: Snapshots) -> None:
         catch_up([taker])
     assert kept(ann) == [5, 10, 15, 20]
 
-    assert snapshots.prune(keep=2) == 2
+    assert sum(snapshots.prune(keep=2)) == 2
     assert kept(ann) == [15, 20]
+
+
+def test_pruning_goes_through_the_streams_step_by_step(bank: Bank, taker: Snapshots) -> None:
+    accounts = sorted(grown_account(bank, 4) for _ in range(3))
+    for _ in range(3):
+        catch_up([taker])
+        for account_id in accounts:
+            for _ in range(5):
+                bank.deposit(account_id, "1.00")
+    catch_up([taker])
+    assert [kept(account_id) for account_id in accounts] == [[5, 10, 15, 20]] * 3
+    assert snapshots.superseded(keep=1, limit=100, streams=2) == 9
+    assert snapshots.superseded(keep=1, limit=4, streams=2) == 4
+
+    steps = snapshots.prune(keep=1, streams=2, limit=4)
+
+    assert next(steps) == 4
+    assert kept(accounts[2]) == [5, 10, 15, 20], "the third is for another step"
+    assert list(steps) == [2, 3]
+    assert [kept(account_id) for account_id in accounts] == [[20]] * 3
 
 
 def test_a_comparison_calls_no_snapshot_wrong_that_is_merely_another(
@@ -142,7 +162,7 @@ def test_a_comparison_calls_no_snapshot_wrong_that_is_merely_another(
         for _ in range(5):
             bank.deposit(ann, "1.00")
     catch_up([taker])
-    snapshots.prune(keep=2)
+    assert sum(snapshots.prune(keep=2)) > 0
     assert kept(ann) == [15, 20]
 
     report = rebuild(taker, lambda done, total: None, dry_run=True)
