@@ -22,16 +22,21 @@ SEND_WITHIN = 5.0
 
 
 def span(
-    name: str, attributes: Mapping[str, str | int] | None = None, *, parent: str = ""
+    name: str,
+    attributes: Mapping[str, str | int] | None = None,
+    *,
+    parent: str = "",
+    unless: type[BaseException] | tuple[()] = (),
 ) -> AbstractContextManager[str]:
-    """Records the block, and by its type an exception that it raises. `parent` is a traceparent (W3C Trace Context),
-    by default the span that the block runs in. Gives the new span's traceparent; "" where nothing is collected.
+    """Records the block, and by its type an exception that it raises; nothing where that is one of `unless`: it was
+    left to somebody else, who records it. `parent` is a traceparent (W3C Trace Context), by default the span that the
+    block runs in. Gives the new span's traceparent; "" where nothing is collected.
 
     Raises:
         ConfigurationError: the packages are not installed.
     """
     provider = _provider(get_settings().otel_exporter_otlp_endpoint)
-    return _NOTHING if provider is None else _recorded(provider, name, attributes, parent)
+    return _NOTHING if provider is None else _recorded(provider, name, attributes, parent, unless)
 
 
 _NOTHING = nullcontext("")
@@ -39,22 +44,35 @@ _NOTHING = nullcontext("")
 
 @contextmanager
 def _recorded(
-    provider: "TracerProvider", name: str, attributes: Mapping[str, str | int] | None, parent: str
+    provider: "TracerProvider",
+    name: str,
+    attributes: Mapping[str, str | int] | None,
+    parent: str,
+    unless: type[BaseException] | tuple[()],
 ) -> Iterator[str]:
     from opentelemetry.trace import StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator as Propagator
 
     context = Propagator().extract({"traceparent": parent}) if parent else None
     with provider.get_tracer(SERVICE).start_as_current_span(
-        name, context, attributes=attributes, record_exception=False, set_status_on_exception=False
+        name,
+        context,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+        end_on_exit=False,  # one that does not end is not sent
     ) as begun:
         carrier: dict[str, str] = {}
         Propagator().inject(carrier)
         try:
             yield carrier["traceparent"]
+        except unless:
+            raise
         except BaseException as error:  # its message may tell what nobody outside may know
             begun.set_status(StatusCode.ERROR, type(error).__name__)
+            begun.end()
             raise
+        begun.end()
 
 
 def tell(name: str, attributes: Mapping[str, str | int]) -> None:

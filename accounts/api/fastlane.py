@@ -120,7 +120,7 @@ class FastLane:
         request = request_of(environ, environ["PATH_INFO"])
         parent = traceparent(request)
         try:
-            with tracing.span(f"{method} fast lane", parent=parent) as own:
+            with tracing.span(f"{method} fast lane", parent=parent, unless=NotPlain) as own:
                 if own:
                     set_traceparent(environ, own)
                 if name == "balance":

@@ -118,6 +118,18 @@ def test_what_the_fast_lane_leaves_is_part_of_the_callers_span(api: Caller, coll
     assert request.parent_span_id.hex() == CALLER
 
 
+def test_what_the_fast_lane_leaves_is_recorded_once_and_not_as_an_error(api: Caller, collector: Collector) -> None:
+    account_id = api.open()
+    caller = Caller(api.token, api.client, LaneClient())
+    body = {"amount": "1.0", "currency": "EUR", "description": "x" * 5000}
+    caller.post(f"/accounts/{account_id}/deposits", body, traceparent=f"00-{TRACE}-{CALLER}-01")
+    tracing.flush()
+
+    [request] = [span for span in collector.spans if span.trace_id.hex() == TRACE and span.name.startswith("POST ")]
+    assert request.name.startswith("POST /api/v1/accounts/<")
+    assert [span.name for span in collector.spans if "fast lane" in span.name] == []
+
+
 def test_a_collector_that_is_gone_costs_a_request_nothing(api: Caller, collector: Collector) -> None:
     collector.shutdown()
     collector.server_close()
