@@ -58,7 +58,7 @@ class Discard(SensitiveAction):
                     letter.pk, asked_by=approved.asked_by, by=approved.decided_by, reason=approved.reason
                 )
         except NotResolvable as error:
-            raise CannotDo(f"Nothing was done: {error}.") from error
+            raise CannotDo(f"{error}.") from error
         return Carried(["The event is left out.", redrive_in_words(done)])
 
     def _letter(self, command: Command) -> DeadLetter:

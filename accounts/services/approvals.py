@@ -177,7 +177,7 @@ class _OfCommand(SensitiveAction):
             if refusal.code in PASSING:
                 raise  # as below
             kind = Stale if refusal.code is ErrorCode.VERSION_MISMATCH else CannotDo
-            raise kind(f"{refusal.message} Nothing was done.") from refusal
+            raise kind(refusal.message) from refusal
         except (StoreBusy, OutcomeUnknown):
             raise  # it is tried again, with the same key
         return Carried([f"Transaction {executed.transaction_id}.", *_effects(executed)], self.url(executed))

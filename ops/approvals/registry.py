@@ -11,7 +11,8 @@ Command = dict[str, Any]
 
 
 class CannotDo(Exception):
-    """The command would do nothing, or did nothing; the message says why, for people."""
+    """The command would do nothing, or did nothing; the message says why, for people. Who shows it says before it
+    that nothing was done."""
 
 
 class Stale(CannotDo):

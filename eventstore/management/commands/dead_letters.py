@@ -137,7 +137,8 @@ class Command(WorkingCommand):
             raise CommandError(f"Nothing was changed: {error}") from error
         told = " ".join(decided.result)
         if decided.outcome != Approval.Outcome.DONE:
-            raise CommandError(told or "It was approved and could not be carried out yet: it is tried again.")
+            later = "It was approved and could not be carried out yet: it is tried again."
+            raise CommandError(f"Nothing was changed: {told}" if told else later)
         self.stdout.write(told)
 
     def _tell(self, redrive: Redrive) -> None:

@@ -6,14 +6,17 @@ import pytest
 from accounts.models import Transaction
 from accounts.projections.transactions import Transactions
 from eventstore import following
+from eventstore.approvals import Discard
 from eventstore.events import StoredEvent
 from eventstore.models import DeadLetter
 from eventstore.projections import dead_letters
 from eventstore.projections.runner import catch_up
+from ops.approvals.registry import Approved, Carried, Command
+from ops.html import page_of
 from ops.models import AuditEntry
 from tests.bank import Bank
 from tests.locks import at_work_with, impatient
-from tests.ops.admin.dialog import asked, confirm, decide, preview, worked
+from tests.ops.admin.dialog import asked, confirm, decide, page_text, preview, worked
 from tests.staff import make_staff, signed_in
 
 BASE = "/admin/eventstore/deadletter/"
@@ -112,6 +115,31 @@ def test_a_letter_that_was_applied_meanwhile_is_not_discarded(mended: dict[str, 
     mended["on"] = True
     operator.post(f"{BASE}{failed().id}/retry/", {"reason": "mended"})
     assert decide(signed_in(make_staff("supervisor")), approval).state == "stale"
+    assert failed().state == "applied"
+
+
+def test_a_discard_that_comes_too_late_says_once_that_it_was_not_done(
+    mended: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = signed_in(make_staff("operator"))
+    url = f"{BASE}{failed().id}/discard/"
+    approval = asked(confirm(operator, url, preview(operator, url)[1]))
+    execute = Discard.execute
+
+    def late(self: Discard, command: Command, approved: Approved) -> Carried:
+        mended["on"] = True
+        dead_letters.retry(command["letter"], by="staff:somebody")
+        return execute(self, command, approved)
+
+    monkeypatch.setattr(Discard, "execute", late)
+    supervisor = signed_in(make_staff("supervisor"))
+    approval = decide(supervisor, approval)
+
+    why = f"dead letter {failed().id} is resolved, or there is none of that number."
+    assert (approval.outcome, approval.result) == ("failed", [why])
+    page = page_text(supervisor.get(page_of("ops.approval", approval.pk)))
+    assert f"Approved, but not done: {why}" in page
+    assert "Nothing was done" not in page
     assert failed().state == "applied"
 
 
