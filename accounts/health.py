@@ -27,7 +27,8 @@ MEASURES = (
     Measure("holds_overdue_seconds", "For how long the oldest of them has been.", "holds", value("overdue_seconds")),
 )
 LAST_PROOF = """
-    SELECT p.at, p.position, p.events, p.differences, greatest(p.differences, s.differences), p.seconds,
+    SELECT p.at, p.position, p.events, p.differences,
+           greatest(p.differences, s.differences, jsonb_array_length(p.broken_seals)), p.seconds,
            extract(epoch FROM clock_timestamp() - coalesce(p.at, i.installed))::float
       FROM (SELECT min(applied) AS installed FROM django_migrations) i
       LEFT JOIN LATERAL (SELECT * FROM ledger_proofs ORDER BY id DESC LIMIT 1) p ON true
@@ -53,7 +54,7 @@ def register() -> None:
 
 def check_ledger() -> Report:
     """The last `verify_ledger` found no difference, and is not too old; a bank that is new has as much time for its
-    first one. What was found against seals, no proof without them takes back: it cannot see it."""
+    first one. What was found against seals, no proof without those takes back: it cannot see it."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(LAST_PROOF)
@@ -76,7 +77,8 @@ def check_ledger() -> Report:
             "differences",
             "the books do NOT agree"
             if in_last
-            else "the books did NOT agree when they were last held against seals, which the last proof was not",
+            else "the books did NOT agree when they were last held against seals, which the last proof was not, or "
+            "not against the same ones",
             unhealthy=0,
         ),
         Limit(

@@ -235,6 +235,11 @@ class LedgerProof(models.Model):
     streams = models.BigIntegerField()
     seconds = models.FloatField()
     seals = models.IntegerField(db_default=0, help_text="How many seals it was held against, too.")
+    broken_seals = models.JSONField(
+        default=list,
+        db_default=models.Value([], output_field=models.JSONField()),
+        help_text="Digests of seals that do not hold, or did not when they were last tried.",
+    )
     differences = models.IntegerField()
     first_differences = models.JSONField(default=list)
 

@@ -85,8 +85,9 @@ def make(known: Sequence[Seal], progress: Progress = lambda done: None) -> Seal 
     return Seal(position, events, digest, timezone.now()) if events else None
 
 
-def differences(seals: Sequence[Seal], progress: Progress = lambda done: None) -> Iterator[str]:
-    """Where the books are not what was sealed, in words: each seal is held against the events that it covers."""
+def differences(seals: Sequence[Seal], progress: Progress = lambda done: None) -> Iterator[tuple[Seal, str]]:
+    """The seals that are not of the books as they are, and how, in words: each is held against the events that it
+    covers."""
     before, done = None, 0
 
     def further(read: int) -> None:
@@ -95,7 +96,7 @@ def differences(seals: Sequence[Seal], progress: Progress = lambda done: None) -
     for seal in seals:
         events, found = _compared(before, seal, further)
         if found:
-            yield found
+            yield seal, found
         before, done = seal, done + events
 
 

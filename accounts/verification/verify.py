@@ -20,16 +20,20 @@ from eventstore.events import StoredEvent
 from eventstore.projections import checkpoints, dead_letters
 from eventstore.projections.dead_letters import left_out_in_words
 from eventstore.projections.rebuild import tables_stay
+from ops.database.locks import advisory_key
 
 Progress = Callable[[int, int], None]
 READ_MODELS = ("daily_balances", "transactions", "journal", "ledger_days")
 """Those that follow the feed, and are compared with it."""
+BROKEN_KEPT = 100
+"""Seals that do not hold; the first of them, where there are more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What was verified and what was found: `differences` in all, the first of them in words. What read models leave
-    out as dead letters is no difference: `left_out` tells of it in words."""
+    out as dead letters is no difference: `left_out` tells of it in words. `untried`: seals that did not hold when
+    they were last tried, and were not tried again."""
 
     events: int
     streams: int
@@ -38,10 +42,17 @@ class Verification:
     differences: int
     first_differences: list[str]
     left_out: list[str]
+    untried: int
 
 
-def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[seals.Seal] = ()) -> Verification:
-    """Proves the books, also against what was `sealed` of them, and leaves a `LedgerProof` behind.
+def verify(
+    progress: Progress = lambda done, total: None,
+    *,
+    sealed: Sequence[seals.Seal] = (),
+    acknowledged: bool = False,
+) -> Verification:
+    """Proves the books, also against what was `sealed` of them, and leaves a `LedgerProof` behind. Seals that did not
+    hold before stay on it until they are tried again and hold, or are `acknowledged`.
 
     Progress is told in events, each counted once for each pass: by stream, by position, and over the seals.
 
@@ -65,28 +76,42 @@ def verify(progress: Progress = lambda done, total: None, *, sealed: Sequence[se
             *(_applied(name, shards, left_out) for name in ("transactions", "journal", "ledger_days")),
         )
         rows.run(lambda done: progress(count + done, total))
-        for sentence in seals.differences(sealed, lambda done: progress(2 * count + done, total)):
+        broken = []
+        for seal, sentence in seals.differences(sealed, lambda done: progress(2 * count + done, total)):
             findings.add(sentence)
+            broken.append(seal.digest)
         progress(total, total)
-    result = Verification(
-        events=streams.events,
-        streams=streams.streams,
-        position=position,
-        seconds=round(time.monotonic() - started, 3),
-        differences=findings.count,
-        first_differences=findings.first,
-        left_out=[told for name, by in left_out.items() if (told := left_out_in_words(name, by.values()))],
-    )
-    LedgerProof.objects.create(
-        position=result.position,
-        events=result.events,
-        streams=result.streams,
-        seconds=result.seconds,
-        seals=len(sealed),
-        differences=result.differences,
-        first_differences=result.first_differences,
-    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (advisory_key("ledger_proofs"),))
+        untried = [] if acknowledged else _broken_before(sealed)
+        result = Verification(
+            events=streams.events,
+            streams=streams.streams,
+            position=position,
+            seconds=round(time.monotonic() - started, 3),
+            differences=findings.count,
+            first_differences=findings.first,
+            left_out=[told for name, by in left_out.items() if (told := left_out_in_words(name, by.values()))],
+            untried=len(untried),
+        )
+        LedgerProof.objects.create(
+            position=result.position,
+            events=result.events,
+            streams=result.streams,
+            seconds=result.seconds,
+            seals=len(sealed),
+            broken_seals=[*untried, *broken][:BROKEN_KEPT],
+            differences=result.differences,
+            first_differences=result.first_differences,
+        )
     return result
+
+
+def _broken_before(sealed: Sequence[seals.Seal]) -> list[str]:
+    """The digests that the last proof tells of, but of the seals that this one was held against."""
+    last = LedgerProof.objects.order_by("-id").values_list("broken_seals", flat=True).first() or []
+    tried = {seal.digest for seal in sealed}
+    return [digest for digest in last if digest not in tried]
 
 
 def _left_out(name: str) -> dict[int, str]:

@@ -20,6 +20,7 @@ from eventstore.events import COLUMNS, StoredEvent
 from eventstore.hashing import GENESIS
 from eventstore.models import Event
 from eventstore.projections.runner import catch_up
+from ops.models import AuditEntry
 from tests.bank import Bank
 from tests.ops.admin.dialog import page_text
 from tests.ops.operators import Operator
@@ -133,8 +134,8 @@ def test_history_that_was_rewritten_so_that_all_hashes_fit_is_found_by_its_seal_
     assert "2 then, 2 now" in str(told.value)
 
 
-def test_a_proof_without_seals_does_not_take_back_what_one_with_them_found(
-    bank: Bank, file: Path, sweeper: psycopg.Connection
+def test_a_proof_without_the_same_seals_does_not_take_back_what_one_with_them_found(
+    bank: Bank, file: Path, sweeper: psycopg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operator, ann = Operator(), bank.open("100.00")
     catch_up(projections.registered())
@@ -157,7 +158,45 @@ def test_a_proof_without_seals_does_not_take_back_what_one_with_them_found(
 
     file.unlink()
     call_command("seal_books", file)  # of the books as they are now, since these cannot be put right
+    capsys.readouterr()
     call_command("verify_ledger", "--seals", str(file))
+    assert "1 seals that did not hold before were not tried" in capsys.readouterr().out
+    verify_ledger()
+    told = operator.component("ledger")
+    assert (told["status"], told["values"]["differences"]) == ("unhealthy", 1)
+    assert "not against the same ones" in told["reason"]
+
+    with pytest.raises(CommandError, match="--acknowledge takes --seals"):
+        call_command("verify_ledger", "--acknowledge", "a backup was restored")
+    call_command("verify_ledger", "--seals", str(file), "--acknowledge", "a backup was restored")
+    verify_ledger()
+    assert operator.component("ledger")["reason"] == "the books agree"
+    entry = AuditEntry.objects.get(action="acknowledge_seals")
+    assert (entry.reason, entry.actor.startswith("command:")) == ("a backup was restored", True)
+
+
+def test_books_that_were_put_right_are_proved_with_the_same_seals_also_where_the_file_has_grown(
+    bank: Bank, file: Path, sweeper: psycopg.Connection
+) -> None:
+    operator, ann = Operator(), bank.open("100.00")
+    catch_up(projections.registered())
+    call_command("seal_books", file)
+    kept = sweeper.execute("SELECT metadata, position FROM events").fetchall()
+    heads = sweeper.execute("SELECT hash, position FROM events").fetchall()
+    rewrite(ann, sweeper)
+    with pytest.raises(CommandError, match="1 differences"):
+        call_command("verify_ledger", "--seals", str(file))
+    for metadata, position in kept:
+        sweeper.execute("UPDATE events SET metadata = %s WHERE position = %s", (json.dumps(metadata), position))
+    for hash_, position in heads:
+        sweeper.execute("UPDATE events SET hash = %s WHERE position = %s", (hash_, position))
+    sweeper.execute("UPDATE streams SET head_hash = %s WHERE aggregate_id = %s", (heads[-1][0], ann))
+    bank.open("3.00")
+    catch_up(projections.registered())
+    call_command("seal_books", file)
+
+    call_command("verify_ledger", "--seals", str(file))
+
     assert operator.component("ledger")["reason"] == "the books agree"
 
 
