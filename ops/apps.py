@@ -22,6 +22,7 @@ class OpsConfig(AppConfig):
         from ops.health.registry import register_check
         from ops.jobs.cleanup import CLEANUP, ApprovedCleanup
         from ops.jobs.registry import register_action
+        from ops.metrics import machine
         from ops.metrics.measures import MEASURES
         from ops.metrics.registry import register_measures
         from ops.trends import Trend, register_trend
@@ -31,6 +32,7 @@ class OpsConfig(AppConfig):
         register_fact("breaker_details", breaker.details)
         register_fact("cache", cache_metrics.fact)
         register_fact("cache_emptied", emptying.fact)
+        register_fact(machine.FACT, machine.of_this_process)
         every_second(emptying.look)
         register_check("database", database.check_database, asks="postgresql", serving=True)
         register_check("pool", database.check_pool, asks="boards")

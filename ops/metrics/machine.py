@@ -18,6 +18,7 @@ from ops.board.layout import directory
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PROC = Path("/proc")
+FACT = "process"
 CHECKOUT = Path(__file__).resolve().parents[2]
 log = structlog.get_logger(__name__)
 DESCRIBED = {
@@ -72,15 +73,22 @@ def _processes() -> Iterator[Metric]:
     """Summed by what the processes are: a process id as a label would make a new series at each start."""
     sums: dict[str, defaultdict[str, float]] = {name: defaultdict(float) for name in DESCRIBED if "bank_" in name}
     for seen in board.boards():
-        if seen.process["host"] != socket.gethostname():
-            continue  # another container on the same volume
-        for name, number in _of_process(seen.process["pid"]).items():
-            sums[name][seen.process["role"]] += number
+        if seen.process["host"] == socket.gethostname():
+            numbers = _of_process(seen.process["pid"])
+        else:  # another container on the same volume, whose process only itself can see
+            numbers = seen.facts.get(FACT, {})
+        for name in sums.keys() & numbers.keys():
+            sums[name][seen.process["role"]] += numbers[name]
     for name, by_command in sums.items():
         family = _family(name)
         for command, number in by_command.items():
             family.add_metric([command], number)
         yield family
+
+
+def of_this_process() -> dict[str, float]:
+    """What it tells on its board."""
+    return _of_process(os.getpid())
 
 
 def _of_process(pid: int) -> dict[str, float]:

@@ -11,12 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from eventstore import projections
 from eventstore.projections.runner import catch_up
+from ops import board
 from ops.board import facts
 from ops.management.commands.describe_operations import OF_LIBRARIES, described_metrics, operations_page
 from ops.metrics import machine
 from ops.metrics.measures import MEASURES
 from tests.bank import Bank
 from tests.ops.operators import ROOT, Operator
+from tests.parts import program
 from tests.pools import all_connections_taken
 from tests.processes import wait_until
 
@@ -92,6 +94,29 @@ def test_what_the_machine_hides_is_left_out_and_the_rest_told(
 
     assert not {name for name in names if name.startswith(("machine_cpu", "machine_memory", "machine_network"))}
     assert {"machine_disk_bytes", "bank_process_memory_bytes", "deadlock_count"} <= names
+
+
+ELSEWHERE = """
+import django, sys
+django.setup()
+from ops.operations import operation
+with operation("job", "elsewhere", timeout=None):
+    sys.stdin.read()
+"""
+
+
+def test_processes_of_other_containers_on_the_same_volume_tell_of_themselves(operator: Operator) -> None:
+    unshare = program("unshare", "util-linux")
+    container = [unshare, "--user", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+    with subprocess.Popen([*container, sys.executable, "-c", ELSEWHERE], cwd=ROOT, stdin=subprocess.PIPE) as process:
+        try:
+            wait_until(lambda: "elsewhere" in {seen.process["host"] for seen in board.boards() if seen.facts}, 30)
+            samples = scraped(operator)
+        finally:
+            process.kill()
+    assert value(samples, "bank_processes", process="-c") == 1
+    assert value(samples, "bank_process_memory_bytes", process="-c") > 10_000_000
+    assert value(samples, "bank_process_cpu_seconds_total", process="-c") > 0
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
