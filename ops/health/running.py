@@ -63,8 +63,8 @@ class Lane:
         with self._lock:
             runs = [self._run_of(check) for check in checks]
             if self._waiting and not self._works:
-                self._works = True
                 threading.Thread(target=self._work, name=f"health-{self.name}", daemon=True).start()
+                self._works = True  # only now: where no thread is to be had, the next who asks tries again
         return runs
 
     def _run_of(self, check: "Watched") -> _Run:
@@ -81,7 +81,7 @@ class Lane:
             run.begun = time.monotonic()
             report = _call(run.check, min(DATABASE_WITHIN, max(0.0, ends - run.begun)))
             if not self._waiting:
-                connections.close_all()
+                _let_go_of_connections()
             self._tell(run, report)
 
     def _next(self) -> _Run | None:
@@ -143,9 +143,16 @@ def _call(watched: Watched, seconds: float) -> Report:
     try:
         with within(seconds):
             return watched.check()
-    except Exception as error:
+    except BaseException as error:  # whatever it is: a lane whose thread is gone would be taken for a hanging one
         log.warning("health_check_failed", check=watched.name, exc_info=error)
         return Report("unhealthy", f"the check failed: {type(error).__name__}")  # no more: it may tell secrets
+
+
+def _let_go_of_connections() -> None:
+    try:
+        connections.close_all()
+    except Exception as error:  # as above
+        log.warning("health_connections_not_closed", exc_info=error)
 
 
 def run_checks(checks: Collection[Watched], *, patience: float = math.inf) -> dict[str, dict[str, Any]]:

@@ -147,6 +147,37 @@ def test_a_check_that_breaks_tells_nothing_of_the_inside(operator: Operator) -> 
 
 
 @pytest.mark.usefixtures("own_checks")
+@pytest.mark.usefixtures("own_checks", "brief")
+def test_whatever_a_check_raises_its_lane_goes_on(operator: Operator) -> None:
+    def leaves() -> Report:
+        raise SystemExit(1)
+
+    register_check("leaving", leaves, asks="one of them")
+    register_check("staying", lambda: Report("healthy", "it is there"), asks="one of them")
+
+    for _ in range(2):
+        told = operator.get("/health").json()["components"]
+        assert told["leaving"]["reason"] == "the check failed: SystemExit"
+        assert told["staying"]["reason"] == "it is there"
+
+
+@pytest.mark.usefixtures("own_checks", "brief")
+def test_a_lane_for_which_no_thread_was_to_be_had_is_tried_again(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_check("late", lambda: Report("healthy", "it is there"))
+
+    def at_the_limit(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", at_the_limit)
+        with pytest.raises(RuntimeError):
+            running.run_checks([registered_checks()["late"]])
+
+    assert operator.get("/health/late").json()["reason"] == "it is there"
+
+
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ValueError, match="twice"):
         register_check("database", lambda: Report("healthy", ""))
