@@ -92,7 +92,7 @@ class Hold(models.Model):
     currency = models.CharField(max_length=3)
     contra = models.CharField(max_length=60, help_text="Where a capture is booked.")
     description = models.CharField(max_length=200)
-    amount = models.BigIntegerField(help_text="What was reserved at first.")
+    amount = models.BigIntegerField(help_text="What was reserved in all, extensions included.")
     captured = models.BigIntegerField(help_text="What of it is booked.")
     released = models.BigIntegerField(help_text="What of it was given up.")
     status = models.CharField(max_length=10, choices=[(s.value, s.name.capitalize()) for s in HoldStatus])

@@ -13,6 +13,7 @@ from accounts.domain.commands import (
     CloseAccount,
     Command,
     Deposit,
+    ExtendHold,
     FreezeAccount,
     OpenAccount,
     PlaceHold,
@@ -95,8 +96,11 @@ class Bank:
     def capture(self, hold_id: UUID, amount: str | None = None, *, final: bool = True) -> Executed:
         return self.do(CaptureHold(hold_id, self.money(amount) if amount else None, final))
 
-    def release(self, hold_id: UUID) -> Executed:
-        return self.do(ReleaseHold(hold_id))
+    def extend(self, hold_id: UUID, amount: str | None = None, *, expires_at: datetime | None = None) -> Executed:
+        return self.do(ExtendHold(hold_id, self.money(amount) if amount else None, expires_at))
+
+    def release(self, hold_id: UUID, amount: str | None = None) -> Executed:
+        return self.do(ReleaseHold(hold_id, self.money(amount) if amount else None))
 
     def balance(self, account_id: UUID) -> int:
         """Ledger balance in minor units."""

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.cells import CURRENCY, account_link, amount, audit_facts, hold_link, transaction_link
 from accounts.admin.commands import urls as command_urls
-from accounts.admin.commands.pages import CAPTURE_HOLD, HOLD_COMMANDS
+from accounts.admin.commands.pages import HOLD_COMMANDS, RELEASE_HOLD
 from accounts.domain.account import Status
 from accounts.domain.holds import HoldStatus
 from accounts.models import Account, Hold
@@ -114,5 +114,5 @@ def _allowed(request: HttpRequest, hold: Hold) -> list[dict[str, Any]]:
         for page in HOLD_COMMANDS
         if request.user.has_perm(page.permission)
         and Status(account.status) in page.statuses
-        and (in_time or page is not CAPTURE_HOLD)
+        and (in_time or page is RELEASE_HOLD)
     ]

@@ -18,6 +18,7 @@ SENTENCES = {
     "PostingReversed": "Reversal",
     "HoldPlaced": "Hold placed",
     "HoldCaptured": "Hold captured",
+    "HoldExtended": "Hold extended",
     "HoldReleased": "Hold released",
     "HoldExpired": "Hold expired",
     "OverdraftLimitChanged": "Overdraft limit changed",
@@ -34,6 +35,7 @@ ICONS = {
     "PostingReversed": "undo",
     "HoldPlaced": "hourglass_top",
     "HoldCaptured": "hourglass_bottom",
+    "HoldExtended": "more_time",
     "HoldReleased": "hourglass_disabled",
     "HoldExpired": "timer_off",
     "OverdraftLimitChanged": "tune",
@@ -85,8 +87,8 @@ def _notes(event: Event, currency: str) -> list[tuple[str, object]]:
     if event.event_type in POSTING_TYPES and data.get("amount"):
         notes.append(("contra", ledger_account(data["contra"])))
         notes.append(("description", data.get("description")))
-    if event.event_type == "HoldPlaced":
-        notes.append(("amount", f"{format_minor(data['amount'], currency)} {currency}"))
+    if event.event_type in ("HoldPlaced", "HoldExtended"):
+        notes.append(("amount", f"{format_minor(data['amount'], currency)} {currency}" if data["amount"] else ""))
         notes.append(("until", when(datetime.fromisoformat(data["expires_at"]))))
         notes.append(("description", data.get("description")))
     given_up = data["amount"] if event.event_type in ("HoldReleased", "HoldExpired") else data.get("released")

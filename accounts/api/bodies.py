@@ -188,13 +188,28 @@ class PlaceHoldBody(MoneyBody):
         )
 
 
-class CaptureHoldBody(CommandBody):
-    name = "capture_hold"
+class HoldBody(CommandBody):
+    """About a hold; an amount, where one is sent, comes with its currency."""
+
     scope = PAYMENTS_WRITE
     subject = "hold_id"
 
+    @staticmethod
+    def optional_money(data: dict[str, Any]) -> Money | None:
+        for name, other in (("amount", "currency"), ("currency", "amount")):
+            if name in data and other not in data:
+                raise Refusal(ErrorCode.VALIDATION_FAILED, f"It must be sent beside {name}.", field=other)
+        return parse_money(data["amount"], data["currency"]) if "amount" in data else None
+
+
+CURRENCY_OF_AMOUNT = "ISO 4217 code of the account. It goes with the amount."
+
+
+class CaptureHoldBody(HoldBody):
+    name = "capture_hold"
+
     amount = AmountField(required=False, help_text="At most what the hold reserves; all of that if not sent.")
-    currency = CurrencyField(required=False, help_text="ISO 4217 code of the account. It goes with the amount.")
+    currency = CurrencyField(required=False, help_text=CURRENCY_OF_AMOUNT)
     final = FlagField(default=True, help_text="Whether what is left is given up: else it may be captured later.")
     description = TextField(
         max_length=MAX_DESCRIPTION_LENGTH,
@@ -204,23 +219,32 @@ class CaptureHoldBody(CommandBody):
     )
 
     def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
-        return c.CaptureHold(subject, self._amount(data), data["final"], data["description"])
-
-    @staticmethod
-    def _amount(data: dict[str, Any]) -> Money | None:
-        for name, other in (("amount", "currency"), ("currency", "amount")):
-            if name in data and other not in data:
-                raise Refusal(ErrorCode.VALIDATION_FAILED, f"It must be sent beside {name}.", field=other)
-        return parse_money(data["amount"], data["currency"]) if "amount" in data else None
+        return c.CaptureHold(subject, self.optional_money(data), data["final"], data["description"])
 
 
-class ReleaseHoldBody(CommandBody):
-    name = "release_hold"
-    scope = PAYMENTS_WRITE
-    subject = "hold_id"
+class ExtendHoldBody(HoldBody):
+    name = "extend_hold"
+
+    amount = AmountField(required=False, help_text="What it reserves more; as much as before if not sent.")
+    currency = CurrencyField(required=False, help_text=CURRENCY_OF_AMOUNT)
+    expires_at = MomentField(
+        required=False,
+        help_text=f"Until when it lasts: later than before, at most {MAX_HOLD.days} days from now; as before if not "
+        "sent.",
+    )
 
     def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
-        return c.ReleaseHold(subject)
+        return c.ExtendHold(subject, self.optional_money(data), data.get("expires_at"))
+
+
+class ReleaseHoldBody(HoldBody):
+    name = "release_hold"
+
+    amount = AmountField(required=False, help_text="At most what the hold reserves; all of that if not sent.")
+    currency = CurrencyField(required=False, help_text=CURRENCY_OF_AMOUNT)
+
+    def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
+        return c.ReleaseHold(subject, self.optional_money(data))
 
 
 COMMAND_BODIES: tuple[type[CommandBody], ...] = (
@@ -235,5 +259,6 @@ COMMAND_BODIES: tuple[type[CommandBody], ...] = (
     ReverseBody,
     PlaceHoldBody,
     CaptureHoldBody,
+    ExtendHoldBody,
     ReleaseHoldBody,
 )

@@ -83,6 +83,9 @@ KINDS: dict[E, Kind] = {
     E.CAPTURE_EXCEEDS_HOLD: Kind(
         422, "The hold reserves less than that", "Capture at most what `held` says; withdraw the rest."
     ),
+    E.RELEASE_EXCEEDS_HOLD: Kind(
+        422, "The hold reserves less than that", "Release at most what `held` says; all of it if no amount is sent."
+    ),
     E.WEBHOOK_NOT_FOUND: Kind(404, "There is no such webhook", "Check the webhook's id."),
     E.WEBHOOK_EXISTS: Kind(409, "There is a webhook with this URL", "Use it (`webhook_id`), or delete it first."),
     E.WEBHOOK_LIMIT_REACHED: Kind(422, "There are too many webhooks", "Delete one that you no longer need."),

@@ -161,8 +161,19 @@ class CaptureHold(CommandView):
         return self.execute(request, hold_id)
 
 
+class ExtendHold(CommandView):
+    """Has a hold reserve more, as far as it is available, or last longer; If-Match is about its account."""
+
+    body = bodies.ExtendHoldBody
+    required_scopes = {"POST": (body.scope,)}
+
+    @documents_command(bodies.ExtendHoldBody, summary="Extend a hold", tag="holds")
+    def post(self, request: Request, hold_id: UUID) -> Response:
+        return self.execute(request, hold_id)
+
+
 class ReleaseHold(CommandView):
-    """Gives up what a hold still reserves; If-Match is about its account."""
+    """Gives up what a hold still reserves, all or a part of it; If-Match is about its account."""
 
     body = bodies.ReleaseHoldBody
     required_scopes = {"POST": (body.scope,)}

@@ -36,7 +36,8 @@ REQUEST_EXAMPLES: Mapping[str, dict[str, str]] = {
     "reverse": {"description": "Booked twice"},
     "place_hold": {"amount": "80.00", "currency": "EUR", "description": "Hotel, two nights"},
     "capture_hold": {"amount": "72.50", "currency": "EUR"},
-    "release_hold": {},
+    "extend_hold": {"amount": "40.00", "currency": "EUR", "expires_at": "2026-02-10T12:00:00Z"},
+    "release_hold": {"amount": "15.00", "currency": "EUR"},
 }
 RESULT_EXAMPLE = {
     "transaction_id": TRANSACTION,
@@ -72,8 +73,8 @@ _CAPTURED = {"captured": "72.50", "released": "7.50", "held": "0.00"}
 HOLD_EXAMPLES: Mapping[str, dict[str, Any]] = {
     "place_hold": HOLD_EXAMPLE,
     "capture_hold": HOLD_EXAMPLE | _CAPTURED | {"status": "captured", "closed_at": "2026-02-01T09:30:00.000000Z"},
-    "release_hold": HOLD_EXAMPLE
-    | {"status": "released", "released": "80.00", "held": "0.00", "closed_at": "2026-02-01T09:30:00.000000Z"},
+    "extend_hold": HOLD_EXAMPLE | {"amount": "120.00", "held": "120.00", "expires_at": "2026-02-10T12:00:00.000000Z"},
+    "release_hold": HOLD_EXAMPLE | {"released": "15.00", "held": "65.00"},
 }
 """By command: the `hold` of its answer."""
 
@@ -154,7 +155,8 @@ CODES_OF: Mapping[str, Sequence[E]] = {
     "reverse": (E.TRANSACTION_NOT_FOUND, E.ALREADY_REVERSED, E.NOT_REVERSIBLE, E.VERSION_MISMATCH),
     "place_hold": (E.ACCOUNT_NOT_FOUND, E.INVALID_AMOUNT, E.INSUFFICIENT_FUNDS, E.ACCOUNT_FROZEN, E.VERSION_MISMATCH),
     "capture_hold": (E.HOLD_NOT_FOUND, E.HOLD_NOT_OPEN, E.CAPTURE_EXCEEDS_HOLD, E.ACCOUNT_FROZEN, E.VERSION_MISMATCH),
-    "release_hold": (E.HOLD_NOT_FOUND, E.HOLD_NOT_OPEN, E.VERSION_MISMATCH),
+    "extend_hold": (E.HOLD_NOT_FOUND, E.HOLD_NOT_OPEN, E.INSUFFICIENT_FUNDS, E.ACCOUNT_FROZEN, E.VERSION_MISMATCH),
+    "release_hold": (E.HOLD_NOT_FOUND, E.HOLD_NOT_OPEN, E.RELEASE_EXCEEDS_HOLD, E.VERSION_MISMATCH),
 }
 
 

@@ -133,7 +133,7 @@ class HoldSerializer(serializers.Serializer[Any]):
         choices=[status.value for status in HoldStatus], help_text="`open`, or what ended it."
     )
     currency = serializers.CharField()
-    amount = MinorUnitsField(help_text="What was reserved at first.")
+    amount = MinorUnitsField(help_text="What was reserved in all, extensions included.")
     captured = MinorUnitsField(help_text="What of it is booked.")
     released = MinorUnitsField(help_text="What of it was given up.")
     held = MinorUnitsField(help_text="What it still reserves.")

@@ -12,6 +12,6 @@ WEBHOOKS_MANAGE = "webhooks:manage"
 def register() -> None:
     register_scope(ACCOUNTS_READ, "Read accounts, balances, holds, events and transactions")
     register_scope(ACCOUNTS_WRITE, "Open and close accounts")
-    register_scope(PAYMENTS_WRITE, "Deposit, withdraw and transfer; place, capture and release holds")
+    register_scope(PAYMENTS_WRITE, "Deposit, withdraw and transfer; place, extend, capture and release holds")
     register_scope(WEBHOOKS_MANAGE, "Have events of accounts sent to addresses of its own")
     register_scope(ACCOUNTS_ADMIN, "Freeze and unfreeze, grant overdrafts, reverse transactions")

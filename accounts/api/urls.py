@@ -45,6 +45,7 @@ urlpatterns = [
     *both_ways("transactions/<uuid:transaction_id>/reversal", commands.Reverse, "reversal"),
     *both_ways("holds/<uuid:hold_id>", reads.HoldDetail, "hold"),
     *both_ways("holds/<uuid:hold_id>/capture", commands.CaptureHold, "capture"),
+    *both_ways("holds/<uuid:hold_id>/extend", commands.ExtendHold, "extend"),
     *both_ways("holds/<uuid:hold_id>/release", commands.ReleaseHold, "release"),
     *both_ways("batches", batches.Batch, "batches"),
     *both_ways("imports", imports.Imports, "imports"),

@@ -14,6 +14,7 @@ from accounts.domain.events import (
     AccountUnfrozen,
     Event,
     HoldCaptured,
+    HoldExtended,
     HoldPlaced,
     HoldReleased,
     OverdraftLimitChanged,
@@ -95,7 +96,7 @@ def evolve(account: Account | None, account_id: UUID, event: Event) -> Account:
             held = _held_after(account, event.amount - event.released, event.held)
             return replace(account, balance=balance, held=held, version=version)
         return replace(account, balance=balance, version=version)
-    if isinstance(event, HoldPlaced):
+    if isinstance(event, (HoldPlaced, HoldExtended)):
         return replace(account, held=_held_after(account, event.amount, event.held), version=version)
     if isinstance(event, HoldReleased):
         return replace(account, held=_held_after(account, -event.amount, event.held), version=version)

@@ -95,10 +95,22 @@ class CaptureHold(Struct, frozen=True):
     description: str = ""
 
 
-class ReleaseHold(Struct, frozen=True):
-    """Gives up what a hold still reserves."""
+class ExtendHold(Struct, frozen=True):
+    """Reserves `amount` more, or until a later moment, or both."""
 
     hold_id: UUID
+    amount: Money | None = None
+    expires_at: datetime | None = None
+
+
+class ReleaseHold(Struct, frozen=True, omit_defaults=True):
+    """Gives up `amount` of what a hold still reserves, or all.
+
+    Without an amount its fields are those of the times when there was none, so that a key of then is known again.
+    """
+
+    hold_id: UUID
+    amount: Money | None = None
 
 
 class ExpireHold(Struct, frozen=True):
@@ -119,9 +131,10 @@ Command = (
     | ReverseTransaction
     | PlaceHold
     | CaptureHold
+    | ExtendHold
     | ReleaseHold
     | ExpireHold
 )
 
-ON_A_HOLD = (CaptureHold, ReleaseHold, ExpireHold)
+ON_A_HOLD = (CaptureHold, ExtendHold, ReleaseHold, ExpireHold)
 """Commands that name a hold; whose account it is on is for the books to say."""

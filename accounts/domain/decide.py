@@ -189,12 +189,7 @@ def _place_hold(command: c.PlaceHold, facts: Facts) -> Decision:
     _require_amount(command.amount)
     _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
     expires_at = command.expires_at or facts.now + DEFAULT_HOLD
-    if not facts.now < expires_at <= facts.now + MAX_HOLD:
-        raise Refusal(
-            ErrorCode.VALIDATION_FAILED,
-            f"A hold lasts until a moment in the next {MAX_HOLD.days} days.",
-            field="expires_at",
-        )
+    _require_end(expires_at, facts, after=facts.now)
     _require_open(account)
     _require_currency(account, command.amount.currency)
     _require_available(account, command.amount.minor, facts)
@@ -211,23 +206,9 @@ def _place_hold(command: c.PlaceHold, facts: Facts) -> Decision:
 
 
 def _capture_hold(command: c.CaptureHold, facts: Facts) -> Decision:
-    hold, account = _open_hold(command.hold_id, facts)
-    if hold.expires_at <= facts.now:
-        raise _not_open(hold, HoldStatus.EXPIRED)
-    minor = hold.held
-    if command.amount is not None:
-        _require_amount(command.amount)
-        _require_currency(account, command.amount.currency)
-        minor = command.amount.minor
+    hold, account = _hold_in_time(command.hold_id, facts)
     _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
-    if minor > hold.held:
-        raise Refusal(
-            ErrorCode.CAPTURE_EXCEEDS_HOLD,
-            "The hold reserves less than that.",
-            field="amount",
-            held=format_minor(hold.held, hold.currency),
-            currency=hold.currency,
-        )
+    minor = _part_of(hold, account, command.amount, ErrorCode.CAPTURE_EXCEEDS_HOLD)
     released = hold.held - minor if command.is_final else 0
     captured = _post(
         e.HoldCaptured,
@@ -245,16 +226,38 @@ def _capture_hold(command: c.CaptureHold, facts: Facts) -> Decision:
     return [captured]
 
 
+def _extend_hold(command: c.ExtendHold, facts: Facts) -> Decision:
+    """As if as much more had been placed: what the hold reserves in all may still be captured at once."""
+    hold, account = _hold_in_time(command.hold_id, facts)
+    if command.amount is None and command.expires_at is None:
+        raise Refusal(ErrorCode.VALIDATION_FAILED, "Say how much more is held, or until when.", field="amount")
+    _require_open(account)
+    minor, expires_at = 0, hold.expires_at
+    if command.amount is not None:
+        _require_amount(command.amount)
+        _require_currency(account, command.amount.currency)
+        _require_amount(Money(hold.amount + command.amount.minor, hold.currency))
+        minor = command.amount.minor
+        _require_available(account, minor, facts)
+    if command.expires_at is not None:
+        expires_at = command.expires_at
+        _require_end(expires_at, facts, after=hold.expires_at)
+    extended = e.HoldExtended(hold_id=hold.id, amount=minor, expires_at=expires_at, held=account.held + minor)
+    return [(account.id, extended)]
+
+
 def _release_hold(command: c.ReleaseHold, facts: Facts) -> Decision:
     """Also on a frozen account: no money moves."""
-    return [_give_up(e.HoldReleased, *_open_hold(command.hold_id, facts))]
+    hold, account = _open_hold(command.hold_id, facts)
+    minor = _part_of(hold, account, command.amount, ErrorCode.RELEASE_EXCEEDS_HOLD)
+    return [_give_up(e.HoldReleased, hold, account, minor)]
 
 
 def _expire_hold(command: c.ExpireHold, facts: Facts) -> Decision:
     hold, account = _open_hold(command.hold_id, facts)
     if hold.expires_at > facts.now:
         raise Refusal(ErrorCode.VALIDATION_FAILED, f"The hold lasts until {hold.expires_at.isoformat()}.")
-    return [_give_up(e.HoldExpired, hold, account)]
+    return [_give_up(e.HoldExpired, hold, account, hold.held)]
 
 
 def _change_overdraft_limit(command: c.ChangeOverdraftLimit, facts: Facts) -> Decision:
@@ -315,6 +318,7 @@ _RULES: dict[type, Callable[[Any, Facts], Decision]] = {
     c.CloseAccount: _close,
     c.PlaceHold: _place_hold,
     c.CaptureHold: _capture_hold,
+    c.ExtendHold: _extend_hold,
     c.ReleaseHold: _release_hold,
     c.ExpireHold: _expire_hold,
 }
@@ -374,14 +378,49 @@ def _open_hold(hold_id: UUID, facts: Facts) -> tuple[Hold, Account]:
     return hold, account
 
 
+def _hold_in_time(hold_id: UUID, facts: Facts) -> tuple[Hold, Account]:
+    """As `_open_hold`, and its time is not over, though nothing may have given it up yet."""
+    hold, account = _open_hold(hold_id, facts)
+    if hold.expires_at <= facts.now:
+        raise _not_open(hold, HoldStatus.EXPIRED)
+    return hold, account
+
+
+def _part_of(hold: Hold, account: Account, amount: Money | None, beyond: ErrorCode) -> int:
+    """`amount` of what the hold still reserves, or all, in minor units; `beyond` refuses more than that."""
+    if amount is None:
+        return hold.held
+    _require_amount(amount)
+    _require_currency(account, amount.currency)
+    if amount.minor > hold.held:
+        raise Refusal(
+            beyond,
+            "The hold reserves less than that.",
+            field="amount",
+            held=format_minor(hold.held, hold.currency),
+            currency=hold.currency,
+        )
+    return amount.minor
+
+
+def _require_end(expires_at: datetime, facts: Facts, *, after: datetime) -> None:
+    if not after < expires_at <= facts.now + MAX_HOLD:
+        later = "" if after == facts.now else f", later than {after.isoformat()}"
+        raise Refusal(
+            ErrorCode.VALIDATION_FAILED,
+            f"A hold lasts until a moment in the next {MAX_HOLD.days} days{later}.",
+            field="expires_at",
+        )
+
+
 def _not_open(hold: Hold, status: HoldStatus) -> Refusal:
     return Refusal(
         ErrorCode.HOLD_NOT_OPEN, f"The hold reserves nothing any more: it is {status}.", hold_status=status.value
     )
 
 
-def _give_up(kind: type[e.HoldReleased], hold: Hold, account: Account) -> tuple[UUID, e.Event]:
-    given_up = kind(hold_id=hold.id, amount=hold.held, held=account.held - hold.held)
+def _give_up(kind: type[e.HoldReleased], hold: Hold, account: Account, amount: int) -> tuple[UUID, e.Event]:
+    given_up = kind(hold_id=hold.id, amount=amount, held=account.held - amount)
     return account.id, given_up
 
 

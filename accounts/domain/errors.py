@@ -43,6 +43,7 @@ class ErrorCode(StrEnum):
     HOLD_NOT_FOUND = "hold_not_found"
     HOLD_NOT_OPEN = "hold_not_open"
     CAPTURE_EXCEEDS_HOLD = "capture_exceeds_hold"
+    RELEASE_EXCEEDS_HOLD = "release_exceeds_hold"
     # webhooks
     WEBHOOK_NOT_FOUND = "webhook_not_found"
     WEBHOOK_EXISTS = "webhook_exists"

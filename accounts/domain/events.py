@@ -82,8 +82,19 @@ class HoldCaptured(Posting, frozen=True, kw_only=True):
     held: int
 
 
+class HoldExtended(Struct, frozen=True, kw_only=True):
+    """A hold reserves `amount` more, zero or above, and lasts until `expires_at`, no earlier than before. `held` is
+    all that the account holds after it."""
+
+    hold_id: UUID
+    amount: int
+    expires_at: datetime
+    held: int
+
+
 class HoldReleased(Struct, frozen=True, kw_only=True):
-    """A hold was given up: `amount` is what it still held, `held` what the account holds after it."""
+    """`amount` of what a hold reserved was given up, all that was left or a part; `held` is what the account holds
+    after it."""
 
     hold_id: UUID
     amount: int
@@ -91,7 +102,7 @@ class HoldReleased(Struct, frozen=True, kw_only=True):
 
 
 class HoldExpired(HoldReleased, frozen=True, kw_only=True):
-    """A hold was given up because its time was over."""
+    """All that was left of a hold was given up because its time was over."""
 
 
 class OverdraftLimitChanged(Struct, frozen=True):
@@ -122,6 +133,7 @@ Event = (
     | PostingReversed
     | HoldPlaced
     | HoldCaptured
+    | HoldExtended
     | HoldReleased
     | HoldExpired
     | OverdraftLimitChanged
@@ -131,7 +143,7 @@ Event = (
 )
 
 EVENT_CLASSES: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
-HOLD_EVENTS = (HoldPlaced, HoldCaptured, HoldReleased)
+HOLD_EVENTS = (HoldPlaced, HoldCaptured, HoldExtended, HoldReleased)
 """Classes of the events that happen to a hold."""
 POSTING_TYPES = frozenset(name for name, cls in EVENT_CLASSES.items() if issubclass(cls, Posting))
 """Events that may move money (an account may be opened with none)."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from accounts.domain.account import BrokenStream
-from accounts.domain.events import HoldCaptured, HoldExpired, HoldPlaced, HoldReleased
+from accounts.domain.events import HoldCaptured, HoldExpired, HoldExtended, HoldPlaced, HoldReleased
 
 
 class HoldStatus(StrEnum):
@@ -25,8 +25,8 @@ class HoldStatus(StrEnum):
 
 
 class Hold(Struct, frozen=True):
-    """Amounts in minor units of `currency`: `amount` was reserved, of which `captured` is booked and `released` given
-    up. `version` is the account's that placing it made; `closed_at` is None while it is open."""
+    """Amounts in minor units of `currency`: `amount` was reserved in all, of which `captured` is booked and
+    `released` given up. `version` is the account's that placing it made; `closed_at` is None while it is open."""
 
     id: UUID
     account_id: UUID
@@ -49,7 +49,11 @@ class Hold(Struct, frozen=True):
 
 
 def evolve_hold(
-    hold: Hold | None, account_id: UUID, version: int, at: datetime, event: HoldPlaced | HoldCaptured | HoldReleased
+    hold: Hold | None,
+    account_id: UUID,
+    version: int,
+    at: datetime,
+    event: HoldPlaced | HoldCaptured | HoldExtended | HoldReleased,
 ) -> Hold:
     """The hold after `event`, which is the account's at `version`, recorded `at`.
 
@@ -76,14 +80,18 @@ def evolve_hold(
         )
     if hold is None or hold.status is not HoldStatus.OPEN or hold.account_id != account_id:
         raise BrokenStream(f"hold {event.hold_id} is not open on account {account_id} at its version {version}")
+    if isinstance(event, HoldExtended):
+        if event.amount < 0 or event.expires_at < hold.expires_at:
+            raise BrokenStream(f"hold {hold.id} is extended by {event.amount} until {event.expires_at.isoformat()}")
+        return replace(hold, amount=hold.amount + event.amount, expires_at=event.expires_at)
     if isinstance(event, HoldCaptured):
         after = replace(hold, captured=hold.captured - event.amount, released=hold.released + event.released)
         ended = HoldStatus.CAPTURED
     else:
         after = replace(hold, released=hold.released + event.amount)
         ended = HoldStatus.EXPIRED if isinstance(event, HoldExpired) else HoldStatus.RELEASED
-        if after.held:
-            raise BrokenStream(f"hold {hold.id} is given up, and {after.held} of it are left")
+        if after.held and ended is HoldStatus.EXPIRED:
+            raise BrokenStream(f"the time of hold {hold.id} is over, and {after.held} of it are left")
     if after.held < 0:
         raise BrokenStream(f"hold {hold.id} gives {-after.held} more than it reserves")
     return after if after.held else replace(after, status=ended, closed_at=at)

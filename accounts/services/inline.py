@@ -163,8 +163,8 @@ def update_holds(holds: Iterable[Hold]) -> Part:
         INSERT INTO holds ({_HOLD})
         SELECT {_HOLD} FROM json_populate_recordset(NULL::holds, %s::json)
             ON CONFLICT (id) DO UPDATE
-           SET captured = EXCLUDED.captured, released = EXCLUDED.released, status = EXCLUDED.status,
-               closed_at = EXCLUDED.closed_at
+           SET amount = EXCLUDED.amount, expires_at = EXCLUDED.expires_at, captured = EXCLUDED.captured,
+               released = EXCLUDED.released, status = EXCLUDED.status, closed_at = EXCLUDED.closed_at
         """,
         (_as_json(holds),),
     )

@@ -5,6 +5,7 @@ command has changed nothing.
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -122,12 +123,31 @@ class Oracle:
         self.holds[hold_id] = replace(found, left=left)
         return None
 
-    def release(self, hold_id: UUID) -> str | None:
+    def extend(self, hold_id: UUID, amount: int | None, later: bool) -> str | None:
         found = self.holds[hold_id]
         if not found.left:
             return "hold_not_open"
-        self._hold(found.account, -found.left)
-        self.holds[hold_id] = replace(found, left=0)
+        if amount is None and not later:
+            return "validation_failed"
+        kept = self.accounts[found.account]
+        if kept.status != "open":
+            return f"account_{kept.status}"
+        more = amount or 0
+        if kept.balance + kept.limit - kept.held < more:
+            return "insufficient_funds"
+        self._hold(found.account, more)
+        self.holds[hold_id] = replace(found, left=found.left + more)
+        return None
+
+    def release(self, hold_id: UUID, amount: int | None) -> str | None:
+        found = self.holds[hold_id]
+        if not found.left:
+            return "hold_not_open"
+        given_up = found.left if amount is None else amount
+        if given_up > found.left:
+            return "release_exceeds_hold"
+        self._hold(found.account, -given_up)
+        self.holds[hold_id] = replace(found, left=found.left - given_up)
         return None
 
     def _hold(self, account_id: UUID, change: int) -> None:
@@ -259,9 +279,21 @@ class BankMachine(RuleBasedStateMachine):
         self.oracle.moves[outcome.transaction_id] = [(account, -(left if amount is None else amount))]
         return outcome.transaction_id
 
-    @rule(hold=holds)
-    def release_a_hold(self, hold: UUID) -> None:
-        self.send(c.ReleaseHold(hold), self.oracle.release(hold))
+    @rule(hold=holds, amount=st.none() | amounts, later=st.booleans())
+    def extend_a_hold(self, hold: UUID, amount: int | None, later: bool) -> None:
+        """Each time by a second, so that it is always later than before."""
+        currency = self.oracle.accounts[self.oracle.holds[hold].account].currency
+        end = Hold.objects.get(id=hold).expires_at + timedelta(seconds=1) if later else None
+        expected = self.oracle.extend(hold, amount, later)
+        self.send(c.ExtendHold(hold, None if amount is None else Money(amount, currency), end), expected)
+        if end and expected is None:
+            assert Hold.objects.get(id=hold).expires_at == end
+
+    @rule(hold=holds, amount=st.none() | amounts)
+    def release_a_hold(self, hold: UUID, amount: int | None) -> None:
+        currency = self.oracle.accounts[self.oracle.holds[hold].account].currency
+        money = None if amount is None else Money(amount, currency)
+        self.send(c.ReleaseHold(hold, money), self.oracle.release(hold, amount))
 
     @rule(hold=holds)
     def expire_a_hold_before_its_time(self, hold: UUID) -> None:

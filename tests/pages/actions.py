@@ -83,6 +83,7 @@ def commands() -> Iterator[Action]:
         "transfer": {"amount": "1.00"},
         "change_overdraft_limit": {"limit": "5.00"},
         "place_hold": {"amount": "1.00"},
+        "extend_hold": {"amount": "1.00"},
     }
     account = "accounts.account"
     opens = {"owner": "Cid", "currency": "EUR", "product": "current", "opening_deposit": "9"}
@@ -95,7 +96,8 @@ def commands() -> Iterator[Action]:
         yield _action(page.name, page.url_name, account, page.permission, make, then, fields=typed)
     for page in HOLD_COMMANDS:
         then, make = f"{page.title}: done.", things.hold(page)
-        yield _action(page.name, page.url_name, "accounts.hold", page.permission, make, then)
+        typed = fields.get(page.name, {})
+        yield _action(page.name, page.url_name, "accounts.hold", page.permission, make, then, fields=typed)
     then, route = f"{REVERSE.title}: done.", "accounts_transaction_reverse"
     yield _action("reverse", route, "accounts.transaction", REVERSE.permission, things.posting, then)
 

@@ -17,6 +17,7 @@ ADVICE = {
     ErrorCode.ALREADY_REVERSED: "A transaction is reversed once: post a new movement where one is needed.",
     ErrorCode.HOLD_NOT_OPEN: "There is nothing left to do: its page says what became of it.",
     ErrorCode.CAPTURE_EXCEEDS_HOLD: "Capture at most what is held, and withdraw the rest.",
+    ErrorCode.RELEASE_EXCEEDS_HOLD: "Release at most what is held.",
     ErrorCode.CONCURRENCY_CONFLICT: "Send the form again.",
     ErrorCode.COMMAND_IN_PROGRESS: "Wait a moment, then send the form again: it is done at most once.",
     ErrorCode.IDEMPOTENCY_KEY_REUSED: "This form had been sent with other contents. Send it again if you mean it.",

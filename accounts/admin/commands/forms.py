@@ -59,6 +59,23 @@ def contra_field(label: str, initial: c.InternalAccount = c.InternalAccount.CASH
     )
 
 
+def last_day_field(*more: str, **kwargs: Any) -> forms.DateField:
+    about = f"It is given up by itself at the end of this day (UTC), at most {MAX_HOLD.days} days from now."
+    return forms.DateField(
+        label="Last day",
+        validators=[  # `end_of` needs the day after it; what is too late otherwise is for the rules to say
+            MaxValueValidator(date.max - timedelta(days=1), f"Choose a day in the next {MAX_HOLD.days} days.")
+        ],
+        widget=text_widget(type="date"),
+        help_text=" ".join((about, *more)),
+        **kwargs,
+    )
+
+
+def end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=UTC)
+
+
 class CommandForm(forms.Form):
     """Base of all of them. `refusal_fields` names the form's field for a field that a refusal may name."""
 
@@ -162,21 +179,13 @@ class PlaceHoldForm(AccountForm):
 
     amount = amount_field()
     contra = contra_field("A capture goes out by", c.InternalAccount.CARDS)
-    last_day = forms.DateField(
-        label="Last day",
-        initial=lambda: datetime.now(UTC).date() + DEFAULT_HOLD,
-        validators=[  # `command` needs the day after it; what is too late otherwise is for the rules to say
-            MaxValueValidator(date.max - timedelta(days=1), f"Choose a day in the next {MAX_HOLD.days} days.")
-        ],
-        widget=text_widget(type="date"),
-        help_text=f"It is given up by itself at the end of this day (UTC), at most {MAX_HOLD.days} days from now.",
-    )
+    last_day = last_day_field(initial=lambda: datetime.now(UTC).date() + DEFAULT_HOLD)
     description = description_field()
 
     def command(self) -> c.Command:
         data = self.cleaned_data
         contra = c.InternalAccount(data["contra"])
-        end = datetime.combine(data["last_day"] + timedelta(days=1), time(), tzinfo=UTC)
+        end = end_of(data["last_day"])
         return c.PlaceHold(self.account.pk, new_id(), self.money(), contra, data["description"], end)
 
 
@@ -206,11 +215,29 @@ class CaptureHoldForm(HoldForm):
         return c.CaptureHold(self.hold.pk, self.money(), data["rest"] == "given up", data["description"])
 
 
+class ExtendHoldForm(HoldForm):
+    refusal_fields = {"expires_at": "last_day"}
+
+    amount = amount_field("More, by", required=False)
+    last_day = last_day_field("Its end stays as it is where none is given.", required=False)
+
+    def command(self) -> c.Command:
+        data = self.cleaned_data
+        end = end_of(data["last_day"]) if data["last_day"] else None
+        return c.ExtendHold(self.hold.pk, self.money() if data["amount"] else None, end)
+
+
 class ReleaseHoldForm(HoldForm):
     on_what_was_seen = False
 
+    amount = amount_field(required=False)
+
+    def __init__(self, subject: Subject, data: QueryDict | None = None) -> None:
+        super().__init__(subject, data)
+        self.fields["amount"].help_text += " All that is held where none is given."
+
     def command(self) -> c.Command:
-        return c.ReleaseHold(self.hold.pk)
+        return c.ReleaseHold(self.hold.pk, self.money() if self.cleaned_data["amount"] else None)
 
 
 class OverdraftLimitForm(AccountForm):

@@ -110,17 +110,25 @@ CAPTURE_HOLD = CommandPage(
     f.CaptureHoldForm,
     below="hold",
 )
+EXTEND_HOLD = CommandPage(
+    "extend_hold",
+    "accounts.place_hold",
+    "Extend",
+    "More is reserved, as far as it is available, or for longer, or both. No money moves.",
+    f.ExtendHoldForm,
+    below="hold",
+)
 RELEASE_HOLD = CommandPage(
     "release_hold",
     "accounts.release_hold",
     "Release",
-    "What is still reserved can be spent again. No money moves.",
+    "What is still reserved, or a part of it, can be spent again. No money moves.",
     f.ReleaseHoldForm,
     statuses=NOT_CLOSED,
     below="hold",
     is_dangerous=True,
 )
-HOLD_COMMANDS = (CAPTURE_HOLD, RELEASE_HOLD)
+HOLD_COMMANDS = (CAPTURE_HOLD, EXTEND_HOLD, RELEASE_HOLD)
 ACCOUNT_COMMANDS = (DEPOSIT, WITHDRAW, TRANSFER, PLACE_HOLD, CHANGE_OVERDRAFT_LIMIT, FREEZE, UNFREEZE, CLOSE)
 
 OPEN = CommandPage(

@@ -164,6 +164,25 @@ def test_a_hold_is_captured_in_part_and_what_is_left_is_released(bank: Bank, tel
     assert on_hold(hold, "release") not in page
 
 
+def test_a_hold_is_extended_and_a_part_of_it_released(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00")
+    hold = bank.hold(ann, "4.00")
+    last = datetime.now(UTC).date() + timedelta(days=20)
+
+    send(teller, on_hold(hold, "extend"), amount="6.00", last_day=str(last))
+    row = Hold.objects.get()
+    assert (row.held, row.expires_at.isoformat()) == (1000, f"{last + timedelta(days=1)}T00:00:00+00:00")
+    send(teller, on_hold(hold, "release"), amount="2.50")
+    assert (Hold.objects.get().status, Hold.objects.get().held) == ("open", 750)
+
+    before = bank.footprint()
+    nothing = send(teller, on_hold(hold, "extend"))
+    beyond = send(teller, on_hold(hold, "release"), amount="7.51")
+    assert "Say how much more" in errors(nothing)["amount"][0]
+    assert "Held are 7.50 EUR." in errors(beyond)["amount"][0]
+    assert bank.footprint() == before
+
+
 def test_a_capture_beyond_the_hold_says_what_is_held(bank: Bank, teller: Client) -> None:
     ann = bank.open("10.00")
     hold = bank.hold(ann, "4.00")

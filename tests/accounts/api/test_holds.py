@@ -81,6 +81,66 @@ def test_a_release_makes_the_money_available(api: Caller) -> None:
     assert answer.json()["accounts"][0]["available"] == "100.00"
 
 
+def test_a_release_of_a_part_keeps_the_rest(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    hold = place(api, ann)
+
+    answer = api.post(f"/holds/{hold}/release", {"amount": "30.00", "currency": "EUR"})
+
+    told = answer.json()["hold"]
+    assert (told["status"], told["released"], told["held"]) == ("open", "30.00", "50.00")
+    assert answer.json()["accounts"][0]["available"] == "50.00"
+    before = bank.footprint()
+    beyond = api.post(f"/holds/{hold}/release", {"amount": "50.01", "currency": "EUR"})
+    assert (refusal(beyond), beyond.json()["held"]) == ((422, "release_exceeds_hold"), "50.00")
+    assert bank.footprint() == before
+
+
+def test_a_hold_is_extended_by_an_amount_and_for_longer(api: Caller, bank: Bank) -> None:
+    ann = api.open("100.00")
+    hold = place(api, ann)
+    end = (datetime.now(UTC) + timedelta(days=20)).replace(microsecond=0)
+
+    answer = api.post(f"/holds/{hold}/extend", {"amount": "15.00", "currency": "EUR", "expires_at": end.isoformat()})
+
+    told = answer.json()["hold"]
+    assert (answer.status_code, answer["ETag"]) == (200, '"3"')
+    assert (told["amount"], told["held"], told["expires_at"][:19]) == ("95.00", "95.00", end.isoformat()[:19])
+    assert answer.json()["accounts"][0]["available"] == "5.00"
+    assert api.get(f"/holds/{hold}").json() == told
+    before = bank.footprint()
+    too_much = api.post(f"/holds/{hold}/extend", {"amount": "5.01", "currency": "EUR"})
+    assert (refusal(too_much), too_much.json()["available"]) == ((422, "insufficient_funds"), "5.00")
+    assert bank.footprint() == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "field"),
+    [
+        ("extend", {}, "amount"),
+        ("extend", {"amount": "1.00"}, "currency"),
+        ("extend", {"amount": "0.00", "currency": "EUR"}, "amount"),
+        ("extend", {"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ("extend", {"expires_at": "tomorrow"}, "expires_at"),
+        ("extend", {"final": True}, "final"),
+        ("release", {"currency": "EUR"}, "amount"),
+        ("release", {"amount": "1.001", "currency": "EUR"}, "amount"),
+        ("release", {"amount": None, "currency": "EUR"}, "amount"),
+    ],
+)
+def test_an_extension_or_release_that_is_not_well_formed_names_its_field(
+    api: Caller, bank: Bank, verb: str, body: dict[str, object], field: str
+) -> None:
+    hold = place(api, api.open("100.00"))
+    before = bank.footprint()
+
+    answer = api.post(f"/holds/{hold}/{verb}", body)
+
+    assert answer.status_code == 400
+    assert set(fields_at_fault(answer)) == {field}
+    assert bank.footprint() == before
+
+
 def test_refusals_say_what_is_left(api: Caller, bank: Bank) -> None:
     ann = api.open("100.00")
     hold = place(api, ann)
@@ -152,7 +212,7 @@ def test_holds_on_accounts_of_others_are_not_there(api: Caller, bank: Bank) -> N
     assert refusal(api.get(f"/holds/{hold}")) == (404, "hold_not_found")
     assert refusal(api.get(f"/accounts/{theirs}/holds")) == (404, "account_not_found")
     assert refusal(api.post(f"/accounts/{theirs}/holds", MONEY)) == (404, "account_not_found")
-    for verb in ("capture", "release"):
+    for verb in ("capture", "extend", "release"):
         assert refusal(api.post(f"/holds/{hold}/{verb}")) == (404, "hold_not_found")
         assert refusal(api.post(f"/holds/{hold}/{verb}", If_Match='"1"')) == (404, "hold_not_found")
     assert bank.footprint() == before
@@ -167,6 +227,7 @@ def test_placing_takes_the_scope_of_payments(api: Caller, bank: Bank) -> None:
     assert refusal(reader.post(f"/accounts/{ann}/holds", MONEY)) == (403, "permission_denied")
     assert refusal(reader.post(f"/holds/{hold}/capture")) == (403, "permission_denied")
     assert refusal(reader.post(f"/holds/{hold}/release")) == (403, "permission_denied")
+    assert refusal(reader.post(f"/holds/{hold}/extend", MONEY)) == (403, "permission_denied")
     assert bank.footprint() == before
     assert reader.get(f"/holds/{hold}").status_code == 200
 
@@ -260,12 +321,16 @@ def test_a_batch_takes_them_beside_other_commands(api: Caller) -> None:
         {"command": "place_hold", "account_id": ann, "amount": "20.00", "currency": "EUR"},
         {"command": "capture_hold", "hold_id": hold, "amount": "50.00", "currency": "EUR", "final": False},
         {"command": "capture_hold", "hold_id": hold, "amount": "50.00", "currency": "EUR"},
-        {"command": "release_hold", "hold_id": hold, "expected_version": 4},
+        {"command": "release_hold", "hold_id": hold, "expected_version": 4, "amount": "10.00", "currency": "EUR"},
+        {"command": "extend_hold", "hold_id": hold, "amount": "5.00", "currency": "EUR"},
+        {"command": "release_hold", "hold_id": hold},
     ]
     outcomes = api.post("/batches", {"commands": commands}).json()["outcomes"]
 
-    assert [each.get("problem", {}).get("code") for each in outcomes] == [None, None, "capture_exceeds_hold", None]
-    assert outcomes[3]["hold"]["status"] == "released"
+    codes = [each.get("problem", {}).get("code") for each in outcomes]
+    assert codes == [None, None, "capture_exceeds_hold", None, None, None]
+    assert [each["hold"]["held"] for each in outcomes[3:]] == ["20.00", "25.00", "0.00"]
+    assert outcomes[5]["hold"]["status"] == "released"
     balance = api.get(f"/accounts/{ann}/balance").json()
     assert (balance["balance"], balance["held"]) == ("50.00", "20.00")
 

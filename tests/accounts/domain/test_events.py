@@ -37,6 +37,7 @@ EVENTS = [
         held=500,
     ),
     e.HoldCaptured(**POSTING, hold_id=ID, released=100, held=0),
+    e.HoldExtended(hold_id=ID, amount=300, expires_at=datetime(2026, 2, 9, tzinfo=UTC), held=800),
     e.HoldReleased(hold_id=ID, amount=500, held=0),
     e.HoldExpired(hold_id=ID, amount=500, held=0),
     e.OverdraftLimitChanged(overdraft_limit=100, previous=0),
@@ -64,7 +65,12 @@ def test_an_event_whose_recorded_balance_disagrees_stops_the_fold() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [e.HoldReleased(hold_id=ID, amount=1, held=0), e.HoldExpired(hold_id=ID, amount=1, held=-1)]
+    "event",
+    [
+        e.HoldReleased(hold_id=ID, amount=1, held=0),
+        e.HoldExpired(hold_id=ID, amount=1, held=-1),
+        e.HoldExtended(hold_id=ID, amount=-1, expires_at=datetime(2026, 2, 9, tzinfo=UTC), held=0),
+    ],
 )
 def test_an_event_whose_recorded_holding_disagrees_stops_the_fold(event: e.Event) -> None:
     account = evolve(None, ID, EVENTS[0])
