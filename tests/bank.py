@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec import UNSET
 
 from accounts.domain.commands import (
     CaptureHold,
@@ -93,8 +94,10 @@ class Bank:
         assert isinstance(outcome, Executed)
         return hold_id
 
-    def capture(self, hold_id: UUID, amount: str | None = None, *, final: bool = True) -> Executed:
-        return self.do(CaptureHold(hold_id, self.money(amount) if amount else None, final))
+    def capture(
+        self, hold_id: UUID, amount: str | None = None, *, final: bool = True, target: UUID | None = None
+    ) -> Executed:
+        return self.do(CaptureHold(hold_id, self.money(amount) if amount else None, final, target_id=target or UNSET))
 
     def extend(self, hold_id: UUID, amount: str | None = None, *, expires_at: datetime | None = None) -> Executed:
         return self.do(ExtendHold(hold_id, self.money(amount) if amount else None, expires_at))

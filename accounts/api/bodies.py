@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+from msgspec import UNSET
 from rest_framework import serializers
 
 from accounts.api.fields import (
@@ -171,7 +172,9 @@ class ReverseBody(CommandBody):
 class PlaceHoldBody(MoneyBody):
     name = "place_hold"
 
-    contra = serializers.ChoiceField(choices=CONTRA_CHOICES, default="cards", help_text="Where a capture is booked.")
+    contra = serializers.ChoiceField(
+        choices=CONTRA_CHOICES, default="cards", help_text="Where a capture that names no account is booked."
+    )
     expires_at = MomentField(
         required=False,
         help_text=f"Until when it lasts, at most {MAX_HOLD.days} days from now; {DEFAULT_HOLD.days} if not sent.",
@@ -217,9 +220,13 @@ class CaptureHoldBody(HoldBody):
         allow_blank=True,
         help_text="Shown on the statement; the hold's if not sent.",
     )
+    target_account_id = IdField(
+        required=False, help_text="The account that is paid. It may be anyone's; the hold's `contra` if not sent."
+    )
 
     def build(self, subject: UUID, data: dict[str, Any], custodian: str) -> c.Command:
-        return c.CaptureHold(subject, self.optional_money(data), data["final"], data["description"])
+        target = data.get("target_account_id", UNSET)
+        return c.CaptureHold(subject, self.optional_money(data), data["final"], data["description"], target)
 
 
 class ExtendHoldBody(HoldBody):

@@ -137,7 +137,7 @@ class HoldSerializer(serializers.Serializer[Any]):
     captured = MinorUnitsField(help_text="What of it is booked.")
     released = MinorUnitsField(help_text="What of it was given up.")
     held = MinorUnitsField(help_text="What it still reserves.")
-    contra = serializers.CharField(help_text="Where a capture is booked: cards:EUR.")
+    contra = serializers.CharField(help_text="Where a capture that names no account is booked: cards:EUR.")
     description = serializers.CharField(allow_blank=True)
     placed_at = TimeField()
     expires_at = TimeField(help_text="It cannot be captured from then on, and is given up within minutes.")

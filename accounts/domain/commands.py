@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from accounts.domain.money import Money
 
@@ -75,8 +75,8 @@ class ReverseTransaction(Struct, frozen=True):
 
 
 class PlaceHold(Struct, frozen=True):
-    """Reserves money. `contra` is where a capture will be booked; without `expires_at` it lasts
-    `decide.DEFAULT_HOLD`."""
+    """Reserves money. `contra` is where a capture that names no account will be booked; without `expires_at` it
+    lasts `decide.DEFAULT_HOLD`."""
 
     account_id: UUID
     hold_id: UUID
@@ -87,12 +87,17 @@ class PlaceHold(Struct, frozen=True):
 
 
 class CaptureHold(Struct, frozen=True):
-    """Books what a hold reserved: `amount` of it, or all. `is_final`: what is left is then given up."""
+    """Books what a hold reserved: `amount` of it, or all. `is_final`: what is left is then given up.
+
+    `target_id` is the account that is paid, in place of what the hold's `contra` says. UNSET, unlike None, is no part
+    of what a key stands for: so captures have the keys of the times before there were targets.
+    """
 
     hold_id: UUID
     amount: Money | None = None
     is_final: bool = True
     description: str = ""
+    target_id: UUID | UnsetType = UNSET
 
 
 class ExtendHold(Struct, frozen=True):

@@ -61,14 +61,15 @@ Decision = list[tuple[UUID, e.Event]]
 def touched_accounts(
     command: c.Command, booked: Sequence[BookedPosting] = (), holder: UUID | None = None
 ) -> tuple[UUID, ...]:
-    """The accounts whose state a decision needs; the first is the one that the command is about. `holder` is the
-    account of the hold that it names. None where the transaction or hold that it names is not there."""
+    """The accounts whose state a decision needs; the first is the one that the command is about, unless that is on a
+    hold which is not there. `holder` is the account of the hold that it names."""
     if isinstance(command, c.Transfer):
         return (command.account_id, command.target_id)
     if isinstance(command, c.ReverseTransaction):
         return tuple(posting.account_id for posting in booked)
     if isinstance(command, c.ON_A_HOLD):
-        return (holder,) if holder else ()
+        target = command.target_id if isinstance(command, c.CaptureHold) else None
+        return tuple(account_id for account_id in (holder, target) if account_id)
     return (command.account_id,)
 
 
@@ -125,11 +126,7 @@ def _move(command: c.Deposit | c.Withdraw, facts: Facts, kind: type[e.Posting], 
 
 def _transfer(command: c.Transfer, facts: Facts) -> Decision:
     source = _own_account(command.account_id, facts)
-    if command.target_id == command.account_id:
-        raise Refusal(ErrorCode.SAME_ACCOUNT, "A transfer needs two accounts.", field="target_account_id")
-    target = facts.accounts.get(command.target_id)
-    if target is None:
-        raise _unknown_account(command.target_id, field="target_account_id")
+    target = _target(command.target_id, source, facts)
     _require_amount(command.amount)
     _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
     currency, minor = command.amount.currency, command.amount.minor
@@ -209,21 +206,27 @@ def _capture_hold(command: c.CaptureHold, facts: Facts) -> Decision:
     hold, account = _hold_in_time(command.hold_id, facts)
     _require_text("description", command.description, MAX_DESCRIPTION_LENGTH)
     minor = _part_of(hold, account, command.amount, ErrorCode.CAPTURE_EXCEEDS_HOLD)
+    target = _target(command.target_id, account, facts) if command.target_id else None
     released = hold.held - minor if command.is_final else 0
+    description = command.description or hold.description
     captured = _post(
         e.HoldCaptured,
         account,
         hold.currency,
         -minor,
-        hold.contra,
+        f"account:{target.id}" if target else hold.contra,
         facts,
         reserved=minor,
-        description=command.description or hold.description,
+        description=description,
         hold_id=hold.id,
         released=released,
         held=account.held - minor - released,
     )
-    return [captured]
+    if target is None:
+        return [captured]
+    contra = f"account:{account.id}"
+    received = _post(e.TransferReceived, target, hold.currency, +minor, contra, facts, description=description)
+    return [captured, received]
 
 
 def _extend_hold(command: c.ExtendHold, facts: Facts) -> Decision:
@@ -442,6 +445,16 @@ def _own_account(account_id: UUID, facts: Facts) -> Account:
     if account is None or not _is_in_care(account, facts):
         raise _unknown_account(account_id, field="account_id")
     return account
+
+
+def _target(target_id: UUID, source: Account, facts: Facts) -> Account:
+    """Another account, which is paid: it may be in anyone's care."""
+    if target_id == source.id:
+        raise Refusal(ErrorCode.SAME_ACCOUNT, "A transfer needs two accounts.", field="target_account_id")
+    target = facts.accounts.get(target_id)
+    if target is None:
+        raise _unknown_account(target_id, field="target_account_id")
+    return target
 
 
 def _is_in_care(account: Account, facts: Facts) -> bool:

@@ -50,7 +50,7 @@ class TransferSent(Posting, frozen=True, kw_only=True):
 
 
 class TransferReceived(Posting, frozen=True, kw_only=True):
-    """Money came from another account; its `TransferSent` is in the same transaction."""
+    """Money came from another account; its `TransferSent`, or `HoldCaptured` there, is in the same transaction."""
 
 
 class PostingReversed(Posting, frozen=True, kw_only=True):

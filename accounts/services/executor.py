@@ -332,7 +332,7 @@ class _Batch:
         subject = touched_accounts(command, booked, hold.account_id if hold else None)
         if self.broken:
             self._require_sound(subject)
-        if envelope.expected_version is not None and subject:  # what names nothing has none, and is refused below
+        if envelope.expected_version is not None and subject and (hold or not isinstance(command, ON_A_HOLD)):
             self._require_version(subject[0], envelope.expected_version, envelope.custodian)
         for account_id, version in envelope.expected_versions.items():
             self._require_version(account_id, version, envelope.custodian)

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import UNSET
 
 from accounts.domain import commands as c
 from accounts.domain.errors import ErrorCode
@@ -106,16 +107,25 @@ class Oracle:
         self.holds[hold_id] = Reserved(account_id, amount)
         return None
 
-    def capture(self, hold_id: UUID, amount: int | None, final: bool) -> str | None:
+    def capture(self, hold_id: UUID, amount: int | None, final: bool, target: UUID | None) -> str | None:
         found = self.holds[hold_id]
         if not found.left:
             return "hold_not_open"
         booked = found.left if amount is None else amount
         if booked > found.left:
             return "capture_exceeds_hold"
+        if target == found.account:
+            return "same_account"
         kept = self.accounts[found.account]
         if kept.status != "open":
             return f"account_{kept.status}"
+        if target is not None:
+            paid = self.accounts[target]
+            if paid.status != "open":
+                return f"account_{paid.status}"
+            if paid.currency != kept.currency:
+                return "currency_mismatch"
+            self.accounts[target] = replace(paid, balance=paid.balance + booked, version=paid.version + 1)
         left = 0 if final else found.left - booked
         self._hold(found.account, left - found.left)
         kept = self.accounts[found.account]
@@ -268,15 +278,22 @@ class BankMachine(RuleBasedStateMachine):
         self.send(c.PlaceHold(account, hold_id, Money(amount, currency)), expected)
         return multiple() if expected else hold_id
 
-    @rule(target=transactions, hold=holds, amount=st.none() | amounts, final=st.booleans())
-    def capture_a_hold(self, hold: UUID, amount: int | None, final: bool):  # type: ignore[no-untyped-def]
+    @rule(
+        target=transactions,
+        hold=holds,
+        amount=st.none() | amounts,
+        final=st.booleans(),
+        paid=st.none() | accounts,
+    )
+    def capture_a_hold(self, hold: UUID, amount: int | None, final: bool, paid: UUID | None):  # type: ignore[no-untyped-def]
         account, left = self.oracle.holds[hold].account, self.oracle.holds[hold].left
         money = None if amount is None else Money(amount, self.oracle.accounts[account].currency)
-        expected = self.oracle.capture(hold, amount, final)
-        outcome = self.send(c.CaptureHold(hold, money, final), expected)
+        expected = self.oracle.capture(hold, amount, final, paid)
+        outcome = self.send(c.CaptureHold(hold, money, final, target_id=paid or UNSET), expected)
         if isinstance(outcome, Refused):
             return multiple()
-        self.oracle.moves[outcome.transaction_id] = [(account, -(left if amount is None else amount))]
+        booked = left if amount is None else amount
+        self.oracle.moves[outcome.transaction_id] = [(account, -booked), *([(paid, booked)] if paid else [])]
         return outcome.transaction_id
 
     @rule(hold=holds, amount=st.none() | amounts, later=st.booleans())

@@ -63,6 +63,37 @@ def test_a_capture_books_all_or_a_part_and_gives_up_the_rest(api: Caller) -> Non
     assert kinds == ["HoldCaptured"]
 
 
+def test_a_capture_pays_an_account_of_anyone_and_tells_nothing_of_it(api: Caller, bank: Bank) -> None:
+    ann, theirs = api.open("100.00"), bank.open("5.00")
+
+    answer = api.post(f"/holds/{place(api, ann)}/capture", {"target_account_id": str(theirs)})
+
+    assert answer.status_code == 200
+    assert [account["id"] for account in answer.json()["accounts"]] == [ann]
+    [posting] = api.get(f"/transactions/{answer.json()['transaction_id']}").json()["postings"]
+    assert (posting["kind"], posting["contra"]) == ("HoldCaptured", f"account:{theirs}")
+    assert bank.balance(theirs) == 8_500
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        (str(new_id()), (404, "account_not_found")),
+        ("somebody", (400, "validation_failed")),
+        (None, (400, "validation_failed")),
+    ],
+)
+def test_a_capture_to_nobody_names_its_field(api: Caller, bank: Bank, target: object, code: tuple[int, str]) -> None:
+    hold = place(api, api.open("100.00"))
+    before = bank.footprint()
+
+    answer = api.post(f"/holds/{hold}/capture", {"target_account_id": target})
+
+    assert refusal(answer) == code
+    assert set(fields_at_fault(answer)) == {"target_account_id"}
+    assert bank.footprint() == before
+
+
 def test_a_capture_that_is_not_final_keeps_the_rest(api: Caller) -> None:
     ann = api.open("100.00")
     hold = place(api, ann)
