@@ -39,7 +39,8 @@ class Facts(Struct, frozen=True):
 
     `accounts` holds the touched accounts that exist; `booked` and `reversed_by` answer for the transaction that
     a reversal names, `hold` for the hold that a command names; `custodian` limits the caller to the accounts in its
-    care (None: any account).
+    care (None: any account). `ahead` is when the events will be recorded where the books of a touched account are
+    ahead of the clock.
     """
 
     accounts: Mapping[UUID, Account]
@@ -48,10 +49,12 @@ class Facts(Struct, frozen=True):
     booked: Sequence[BookedPosting] = ()
     reversed_by: UUID | None = None
     hold: Hold | None = None
+    ahead: datetime | None = None
 
     @property
     def today(self) -> date:
-        return self.now.date()
+        """By the books: what is recorded on a day has no value before it."""
+        return (self.ahead or self.now).date()
 
 
 Decision = list[tuple[UUID, e.Event]]

@@ -25,6 +25,7 @@ from itertools import islice
 import structlog
 from django.db import close_old_connections
 
+from accounts.services.apart import halves, may_be_of_one
 from accounts.services.envelope import Envelope, Outcome
 from eventstore.errors import LockTimeout, OutcomeUnknown, StoreBusy
 from ops.conf import get_settings
@@ -264,7 +265,7 @@ class Coalescer:
         except Exception as error:
             if isinstance(error, LockTimeout) and not is_patient:
                 self._part(group)
-            elif len(group) > 1 and _may_be_of_one(error):
+            elif len(group) > 1 and may_be_of_one(error):
                 _halve(group)
             else:
                 _settle(group, error)
@@ -322,11 +323,6 @@ def _in_time(group: list[_Turn]) -> list[_Turn]:
     return [turn for turn in group if turn not in late]
 
 
-def _may_be_of_one(error: Exception) -> bool:
-    """Whether the others of a batch may fare better without one of them."""
-    return not isinstance(error, (StoreBusy, OutcomeUnknown))
-
-
 def _share(group: Sequence[_Turn], outcomes: Sequence[Outcome]) -> None:
     each = iter(outcomes)
     for turn in group:
@@ -356,8 +352,7 @@ def _tell(turn: _Turn) -> None:
 
 
 def _halve(group: list[_Turn]) -> None:
-    middle = (len(group) + 1) // 2
-    for half in (group[:middle], group[middle:]):
+    for half in halves(group):
         if half:
-            half[0].group = half
+            half[0].group = list(half)
             half[0].lead()

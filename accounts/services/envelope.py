@@ -9,7 +9,7 @@ from msgspec import Struct
 from accounts.domain.commands import Command, OpenAccount, PlaceHold
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import to_data
-from eventstore.errors import BrokenHistory
+from eventstore.errors import BrokenHistory, EventStoreError
 from eventstore.events import Context
 from eventstore.idempotency import IdempotencyKey, fingerprint
 
@@ -65,7 +65,7 @@ class Broken(Refused, frozen=True):
     why: str = ""
 
     @classmethod
-    def by(cls, error: BrokenHistory) -> "Broken":
+    def by(cls, error: EventStoreError) -> "Broken":
         message = (
             "An account that the command touches contradicts its events. Nothing was done: bank staff must mend it "
             "first; then send the command again."

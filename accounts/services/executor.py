@@ -8,6 +8,8 @@ those before it. The second writes events, records and the inline read model, an
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +27,7 @@ from accounts.domain.holds import evolve_hold
 from accounts.domain.journal import imbalances
 from accounts.models import Hold
 from accounts.services import inline
+from accounts.services.apart import run_apart
 from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
 from accounts.services.envelope import Broken, Envelope, Executed, Outcome, Refused
@@ -56,7 +59,8 @@ def execute(
     """Executes commands in order, in one transaction; an outcome for each, in the same order.
 
     A refused command changes nothing and does not stop the others, unless `all_or_nothing`: then one refusal
-    refuses them all. So it is with one on an account that contradicts its events (`Broken`). Lost races (version
+    refuses them all. So it is with one whose account or transaction contradicts the books (`Broken`): where that
+    fails the transaction, it is executed apart from the others, who then share several. Lost races (version
     conflicts, deadlocks) are run again, at most `ATTEMPTS` times, and then refused as `concurrency_conflict`.
 
     `recorded_at` is for history that is brought in (demo data, an import): the moment that the events are to tell,
@@ -65,8 +69,8 @@ def execute(
     Raises:
         StoreBusy: no lock or connection in time, or too many operations at once (TooManyCommands); nothing happened.
         OutcomeUnknown: the connection broke at the commit; sending the same keys again tells what happened.
-        BrokenHistory: the books contradict themselves where no command of its own can be blamed for it; nothing was
-            written.
+        BrokenHistory: with `all_or_nothing`, the books contradict themselves where no single command can be blamed;
+            nothing was written.
         ValueError: more than `MAX_BATCH` commands.
     """
     if len(envelopes) > MAX_BATCH:
@@ -74,7 +78,10 @@ def execute(
     if not envelopes:
         return []
     with counting(envelopes) as outcomes:
-        outcomes += _execute(envelopes, all_or_nothing=all_or_nothing, recorded_at=recorded_at)
+        if all_or_nothing:
+            outcomes += _execute(envelopes, all_or_nothing=True, recorded_at=recorded_at)
+        else:
+            outcomes += run_apart(partial(_execute, recorded_at=recorded_at), envelopes)
     return outcomes
 
 
@@ -111,7 +118,7 @@ def execute_together(envelopes: Sequence[Envelope]) -> list[Outcome]:
     if not envelopes or len(envelopes) > MOST or connection.in_atomic_block or not get_settings().coalesce_commands:
         return execute(envelopes)
     with counting(envelopes) as outcomes:
-        outcomes += _together.execute(envelopes)
+        outcomes += run_apart(_together.execute, envelopes)
     return outcomes
 
 
@@ -172,8 +179,7 @@ def _execute_once(
     patience_ms: int | None = None,
 ) -> list[Outcome]:
     with write_transaction(patient=patience_ms is None) as exchange:
-        batch = _read(exchange, envelopes, patience_ms)
-        batch.now = recorded_at or batch.now
+        batch = _read(exchange, envelopes, patience_ms, recorded_at)
         step("deciding")
         if all_or_nothing:
             outcomes = [batch.run(envelope) for envelope in envelopes]
@@ -197,7 +203,12 @@ def _not_alone(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | None = None) -> "_Batch":
+def _read(
+    exchange: Exchange,
+    envelopes: Sequence[Envelope],
+    patience_ms: int | None = None,
+    recorded_at: datetime | None = None,
+) -> "_Batch":
     """The first round trip. (Reversals, and commands that name a hold, need one more before it, to read of which
     accounts these are.)"""
     reversals = {e.command.transaction_id for e in envelopes if isinstance(e.command, ReverseTransaction)}
@@ -226,9 +237,9 @@ def _read(exchange: Exchange, envelopes: Sequence[Envelope], patience_ms: int | 
         booked=booked,
         reversed_by=inline.fetch_reversals(reversed_by) if reversed_by else {},
         holds=inline.fetch_holds(holds) if holds else {},
-        now=opened.at,
+        now=recorded_at or opened.at,
     )
-    batch.compare_states_with_heads(account_ids)
+    batch.compare_with_heads(account_ids)
     return batch
 
 
@@ -271,6 +282,8 @@ class _Batch:
         self.now = now
         self.broken: dict[UUID, str] = {}
         """Accounts on which nothing may be decided, and why."""
+        self.ahead: dict[UUID, datetime] = {}
+        """Accounts whose books are ahead of the clock, which was set back, and how far they are."""
         self.changed: dict[UUID, Account] = {}
         self.placed_holds: dict[UUID, HoldState] = {}
         self.changed_holds: dict[UUID, HoldState] = {}
@@ -278,11 +291,14 @@ class _Batch:
         self.retried: list[tuple[UUID, bool]] = []
         self.new_reversals: list[tuple[UUID, UUID]] = []
 
-    def compare_states_with_heads(self, account_ids: set[UUID]) -> None:
+    def compare_with_heads(self, account_ids: set[UUID]) -> None:
         """The inline read model must stand exactly where the streams end; deciding on anything else is unsafe."""
         for account_id in account_ids:
             state = self.accounts.get(account_id)
-            version = self.append.head(account_id).version
+            head = self.append.head(account_id)
+            version = head.version
+            if head.last_timestamp > self.now:
+                self.ahead[account_id] = head.last_timestamp
             if (state.version if state else 0) != version:
                 self.broken[account_id] = (
                     f"account {account_id} stands at version {state.version if state else 0}, its stream at "
@@ -346,6 +362,7 @@ class _Batch:
                 booked=booked,
                 reversed_by=self.reversed_by.get(reversing) if reversing else None,
                 hold=hold,
+                ahead=max(map(self.ahead.get, subject, repeat(self.now))) if self.ahead and subject else None,
             ),
         )
         _require_balanced(decision)

@@ -76,7 +76,6 @@ def run(
             `import_incomplete`, `import_refusal_limit`, `import_stopped`, `import_reach_changed`,
             `import_interrupted`: all up to the position was.
         OperationalError, InterfaceError: the database could not be asked how far it is; nothing was executed.
-        BrokenHistory: as `execute`.
     """
     record: Import | None = None
     try:

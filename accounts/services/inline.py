@@ -13,6 +13,7 @@ from accounts.domain.decide import BookedPosting
 from accounts.domain.events import POSTING_TYPES, to_data
 from accounts.domain.holds import Hold
 from eventstore import arrays
+from eventstore.errors import BrokenHistory
 from eventstore.registry import decode
 from ops.database.exchange import Answer, Exchange, Part
 
@@ -80,7 +81,11 @@ def upsert(accounts: Sequence[Account], changed_at: Sequence[datetime]) -> Part:
 
 
 def read_booked(exchange: Exchange, transaction_ids: Iterable[UUID]) -> dict[UUID, list[BookedPosting]]:
-    """The postings of transactions, straight from the books, in the order in which they were made."""
+    """The postings of transactions, straight from the books, in the order in which they were made.
+
+    Raises:
+        UnknownEventType, BrokenHistory: one cannot be read.
+    """
     answer = exchange.send(
         """
         SELECT json_agg(json_build_array(command_id, aggregate_id, version, event_type, schema_version, data)
@@ -92,7 +97,10 @@ def read_booked(exchange: Exchange, transaction_ids: Iterable[UUID]) -> dict[UUI
     )
     booked: dict[UUID, list[BookedPosting]] = {}
     for command_id, account_id, version, event_type, schema_version, data in _rows(answer):
-        event = decode(AGGREGATE_TYPE, event_type, schema_version, data)
+        try:
+            event = decode(AGGREGATE_TYPE, event_type, schema_version, data)
+        except (TypeError, ValueError, KeyError) as error:
+            raise BrokenHistory(f"transaction {command_id} has an event that cannot be read: {error!r}") from error
         booked.setdefault(UUID(command_id), []).append(BookedPosting(UUID(account_id), version, event))
     return booked
 

@@ -1,20 +1,22 @@
 """The executor: batches, idempotency, expected versions, lost races."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from accounts import selectors
-from accounts.domain.commands import Command, Deposit, OpenAccount, Transfer, Withdraw
+from accounts.domain.commands import Command, Deposit, OpenAccount, PlaceHold, ReverseTransaction, Transfer, Withdraw
 from accounts.domain.decide import Decision, Facts
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import Money
 from accounts.models import Account
 from accounts.services import Executed, Refused, execute, executor
+from accounts.services.apart import run_apart
 from accounts.services.executor import MAX_BATCH, WRITTEN_AT_ONCE
 from accounts.verification import verify
-from eventstore.errors import BrokenHistory, StoreBusy
+from eventstore.errors import BrokenHistory, OutcomeUnknown, StoreBusy
 from eventstore.events import new_id
 from eventstore.idempotency import MAX_GUARDED_KEYS
 from eventstore.models import Event, IdempotencyRecord
@@ -293,7 +295,88 @@ def test_the_answer_tells_the_time_in_the_books_where_the_clock_was_set_back(ban
     assert postings[0]["recorded_at"] == ahead
     assert postings[1]["recorded_at"] < ahead, "another account's time goes on as before"
     [value_date] = {posting["value_date"] for posting in postings}
-    assert value_date < ahead.date(), "that is by the clock, the same on both sides"
+    assert value_date == ahead.date(), "that is by the books which are further, the same on both sides"
+
+
+def test_what_touches_no_account_that_is_ahead_of_the_clock_has_the_value_date_of_the_clock(bank: Bank) -> None:
+    ann, bob = bank.open("1.00"), bank.open("1.00")
+    ahead = datetime.now(UTC) + timedelta(days=2)
+    execute([bank.envelope(Deposit(ann, EURO))], recorded_at=ahead)
+
+    outcomes = execute([bank.envelope(Withdraw(each, EURO)) for each in (ann, bob)])
+
+    dates = [selectors.transaction(each.transaction_id, None).postings[0]["value_date"] for each in outcomes]
+    assert dates[0] == ahead.date()
+    assert dates[1] < ahead.date()
+    assert verify().differences == 0
+
+
+def test_a_command_that_fails_its_whole_transaction_keeps_nobody_else_of_a_batch(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann, bob = bank.open("5.00"), bank.open("5.00")
+    done = bank.deposit(bob, "1.00")
+    sweeper.execute("UPDATE events SET data = '{}' WHERE command_id = %s", (done.transaction_id,))
+    commands = [
+        Withdraw(ann, bank.money("6.00")),
+        Deposit(ann, EURO),
+        ReverseTransaction(done.transaction_id),
+        Withdraw(ann, bank.money("6.00")),
+    ]
+    envelopes = [bank.envelope(command, key=str(number)) for number, command in enumerate(commands)]
+
+    outcomes = execute(envelopes)
+
+    assert [outcome.code if isinstance(outcome, Refused) else "executed" for outcome in outcomes] == [
+        ErrorCode.INSUFFICIENT_FUNDS,
+        "executed",
+        ErrorCode.BROKEN_HISTORY,
+        "executed",
+    ], "in their order"
+    assert (bank.balance(ann), bank.balance(bob)) == (0, 600)
+    assert [outcome.replayed for outcome in execute(envelopes) if isinstance(outcome, Executed)] == [True, True]
+    assert set(IdempotencyRecord.objects.values_list("key", flat=True)) == {"1", "3"}
+
+
+def test_an_id_that_is_taken_fails_its_own_command_of_a_batch(bank: Bank) -> None:
+    ann, bob = bank.open("5.00"), bank.open("5.00")
+    hold = bank.hold(ann, "1.00")
+    euro = [bank.envelope(Deposit(ann, EURO)) for _ in range(8)]
+
+    outcomes = execute([*euro, bank.envelope(PlaceHold(bob, hold, EURO)), *euro])
+
+    assert [isinstance(outcome, Executed) for outcome in outcomes] == [*[True] * 8, False, *[True] * 8]
+    assert outcomes[8].code is ErrorCode.BROKEN_HISTORY
+    assert bank.balance(ann) == 2100
+    assert verify().differences == 0
+
+
+def test_of_a_batch_that_is_all_or_nothing_nothing_stays_where_a_transaction_fails_as_a_whole(bank: Bank) -> None:
+    ann = bank.open("5.00")
+    hold = bank.hold(ann, "1.00")
+    before = bank.footprint()
+
+    with pytest.raises(BrokenHistory, match="must be unique"):
+        execute([bank.envelope(Deposit(ann, EURO)), bank.envelope(PlaceHold(ann, hold, EURO))], all_or_nothing=True)
+
+    assert bank.footprint() == before
+
+
+def test_a_store_that_becomes_busy_between_two_halves_is_not_told_as_if_nothing_was_done() -> None:
+    ran: list[list[int]] = []
+
+    def run(some: Any) -> Any:
+        ran.append(list(some))
+        if len(some) == 4:
+            raise BrokenHistory("one of them")
+        if some[0] == 2:
+            raise StoreBusy("no connection")
+        return [f"did {each}" for each in some]
+
+    with pytest.raises(OutcomeUnknown, match="the first commands of the batch were executed"):
+        run_apart(run, range(4))
+
+    assert ran == [[0, 1, 2, 3], [0, 1], [2, 3]], "what is busy is not tried again"
 
 
 def test_the_sender_learns_nothing_of_accounts_that_are_not_in_its_care(bank: Bank) -> None:

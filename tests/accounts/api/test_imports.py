@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from accounts.api.scopes import ACCOUNTS_READ, PAYMENTS_WRITE
+from accounts.api.scopes import ACCOUNTS_ADMIN, ACCOUNTS_READ, PAYMENTS_WRITE
 from accounts.models import Import, ImportRefusal
 from accounts.services import import_retention
 from accounts.services.imports import CHUNK
@@ -100,6 +100,30 @@ def test_a_line_on_an_account_that_contradicts_its_events_stops_nobody_else(
     [refused] = answer.json()["refusals"]
     assert (refused["line"], refused["problem"]["code"]) == (2, "broken_history")
     assert (api.balance(ann), api.balance(bob)) == ("1.00", "3.00")
+
+
+def test_a_line_that_fails_its_whole_chunk_stops_nobody_else(
+    api: Caller, bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann, bob = api.open("1.00"), api.open("1.00")
+    admin = new_caller(scopes=(PAYMENTS_WRITE, ACCOUNTS_ADMIN))
+    paid = api.post(f"/accounts/{bob}/deposits", {"amount": "1.00", "currency": "EUR"}).json()["transaction_id"]
+    sweeper.execute("UPDATE events SET data = '{}' WHERE command_id = %s", (paid,))
+    reversal = {"command": "reverse", "transaction_id": paid}
+    lines = [
+        deposit(ann, "3.00"),
+        *[withdraw(ann, "1.00")] * 3,
+        reversal,
+        withdraw(ann, "1.00"),
+        withdraw(ann, "1.00"),
+    ]
+
+    answer = send(admin, file_of(*lines))
+
+    assert counts(answer) == (7, 5, 2, True)
+    told = [(each["line"], each["problem"]["code"]) for each in answer.json()["refusals"]]
+    assert told == [(5, "broken_history"), (7, "insufficient_funds")]
+    assert api.balance(ann) == "0.00"
 
 
 def test_blank_lines_are_counted_and_passed_over(api: Caller) -> None:
