@@ -16,10 +16,10 @@ from accounts.api.commands import REPLAYED
 from accounts.api.documentation import IMPORT_KEY, documents_import, documents_read
 from accounts.api.headers import api_key_of, client_of, context_of, refuse_if_match
 from accounts.api.items import COMMAND_SCOPES, ITEMS, Reader, Sender
-from accounts.api.pagination import KeysetPagination
+from accounts.api.pagination import PAGING, KeysetPagination
+from accounts.api.parameters import refuse_unknown_parameters
 from accounts.api.parsers import LinesParser, read_object
 from accounts.api.problems import problem_of
-from accounts.api.reads import PAGING, refuse_unknown_parameters
 from accounts.api.representations import PageSerializer, ProblemSerializer, TimeField
 from accounts.api.uploads import pass_over, pieces_of
 from accounts.domain.errors import ErrorCode, Refusal
@@ -152,10 +152,9 @@ class ImportRefusals(ApiView):
         parameters=(IMPORT_KEY, *PAGING),
     )
     def get(self, request: Request, key: str) -> Response:
-        refuse_unknown_parameters(request, "cursor", "page_size")
-        paginator = ByLine()
-        rows = paginator.paginate_queryset(_found(request, key).refusals.all(), request)
-        return Response(paginator.page([_refusal(row) for row in rows]))
+        page = ByLine(request)
+        rows = page.of(_found(request, key).refusals.all())
+        return Response(page.body([_refusal(row) for row in rows]))
 
 
 def represented(record: Import) -> dict[str, Any]:

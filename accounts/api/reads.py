@@ -17,10 +17,11 @@ from rest_framework.response import Response
 from accounts import selectors
 from accounts.api.base import ApiView
 from accounts.api.documentation import IF_NONE_MATCH, documents_read
-from accounts.api.fields import did_you_mean, read_moment
+from accounts.api.fields import read_moment
 from accounts.api.filters import AccountFilter
 from accounts.api.headers import client_of, etag
-from accounts.api.pagination import MAX_PAGE_SIZE, NewestAccountsFirst, NewestVersionFirst, OldestVersionFirst
+from accounts.api.pagination import PAGING, NewestFirst, NewestVersionFirst, OldestVersionFirst
+from accounts.api.parameters import refuse_unknown_parameters
 from accounts.api.representations import (
     AccountPageSerializer,
     AccountSerializer,
@@ -43,10 +44,6 @@ from accounts.domain.products import PRODUCTS
 from accounts.statement import LONGEST, statement
 
 READ = {"GET": (ACCOUNTS_READ,)}
-PAGING = (
-    OpenApiParameter("cursor", OpenApiTypes.STR, description="`next_cursor` of the page before."),
-    OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": 50}),
-)
 MIN_VERSION = OpenApiParameter(
     "min_version",
     {"type": "integer", "minimum": 1},
@@ -55,18 +52,6 @@ MIN_VERSION = OpenApiParameter(
         "that version or a later one, comes sooner, and may lack what others did in the last seconds."
     ),
 )
-
-
-def refuse_unknown_parameters(request: Request, *known: str) -> None:
-    """A misspelt filter must not answer with everything.
-
-    Raises:
-        Refusal: `unknown_field`, naming the query parameter.
-    """
-    for name in request.query_params:
-        if name not in known:
-            detail = f"There is no such query parameter.{did_you_mean(name, known)}"
-            raise Refusal(ErrorCode.UNKNOWN_FIELD, detail, field=name[:60])
 
 
 class AccountList(ApiView):
@@ -89,13 +74,12 @@ class AccountList(ApiView):
         ),
     )
     def get(self, request: Request) -> Response:
-        refuse_unknown_parameters(request, *AccountFilter.base_filters, "cursor", "page_size")
+        page = NewestFirst(request, *AccountFilter.base_filters)
         picked = AccountFilter(request.query_params, selectors.accounts(client_of(request).custodian))
         if not picked.is_valid():
             raise translate_validation(picked.errors)
-        paginator = NewestAccountsFirst()
-        rows = paginator.paginate_queryset(picked.qs, request)
-        return Response(paginator.page(AccountSerializer(rows, many=True).data))
+        rows = page.of(picked.qs)
+        return Response(page.body(AccountSerializer(rows, many=True).data))
 
 
 class AccountDetail(ApiView):
@@ -193,12 +177,11 @@ class AccountEvents(ApiView):
         parameters=PAGING,
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        refuse_unknown_parameters(request, "cursor", "page_size")
+        page = OldestVersionFirst(request)
         account = selectors.account(account_id, client_of(request).custodian)
-        paginator = OldestVersionFirst()
-        rows = paginator.paginate_queryset(selectors.events(account_id), request)
+        rows = page.of(selectors.events(account_id))
         context = {"currency": account.currency}
-        return Response(paginator.page(EventSerializer(rows, many=True, context=context).data))
+        return Response(page.body(EventSerializer(rows, many=True, context=context).data))
 
 
 class AccountTransactions(ApiView):
@@ -215,13 +198,12 @@ class AccountTransactions(ApiView):
         parameters=PAGING,
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        refuse_unknown_parameters(request, "cursor", "page_size")
+        page = NewestVersionFirst(request)
         selectors.account(account_id, client_of(request).custodian)
         as_of_version = selectors.postings_version(account_id)
-        paginator = NewestVersionFirst()
-        rows = paginator.paginate_queryset(selectors.postings(account_id), request)
+        rows = page.of(selectors.postings(account_id))
         selectors.name_holds(rows)
-        return Response(paginator.page(PostingSerializer(rows, many=True).data, as_of_version=as_of_version))
+        return Response(page.body(PostingSerializer(rows, many=True).data, as_of_version=as_of_version))
 
 
 class AccountStatement(ApiView):
@@ -247,12 +229,11 @@ class AccountStatement(ApiView):
         ),
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        refuse_unknown_parameters(request, "from", "to", "cursor", "page_size")
+        page = OldestVersionFirst(request, "from", "to")
         first_day, last_day = _day(request, "from"), _day(request, "to")
         found = statement(account_id, first_day, last_day, client_of(request).custodian)
-        paginator = OldestVersionFirst()
-        rows = paginator.paginate_queryset(found.postings(), request)
-        return Response(StatementSerializer(paginator.page([*map(selectors.posting, rows)], **asdict(found))).data)
+        rows = page.of(found.postings())
+        return Response(StatementSerializer(page.body([*map(selectors.posting, rows)], **asdict(found))).data)
 
 
 def _day(request: Request, name: str) -> date:
@@ -298,11 +279,10 @@ class AccountHolds(ApiView):
         ),
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        refuse_unknown_parameters(request, "status", "cursor", "page_size")
+        page = NewestVersionFirst(request, "status")
         selectors.account(account_id, client_of(request).custodian)
-        paginator = NewestVersionFirst()
-        rows = paginator.paginate_queryset(selectors.holds(account_id, _hold_status(request)), request)
-        return Response(paginator.page(HoldSerializer(rows, many=True).data))
+        rows = page.of(selectors.holds(account_id, _hold_status(request)))
+        return Response(page.body(HoldSerializer(rows, many=True).data))
 
 
 def _hold_status(request: Request) -> HoldStatus | None:

@@ -19,8 +19,8 @@ from accounts.api.base import ApiView, body_of
 from accounts.api.documentation import documents_change, documents_read
 from accounts.api.fields import StrictSerializer, TextField
 from accounts.api.headers import api_key_of, client_of
-from accounts.api.pagination import KeysetPagination
-from accounts.api.reads import PAGING, refuse_unknown_parameters
+from accounts.api.pagination import PAGING, NewestFirst
+from accounts.api.parameters import refuse_unknown_parameters
 from accounts.api.representations import PageSerializer, TimeField
 from accounts.api.scopes import WEBHOOKS_MANAGE
 from accounts.api.webhook_guide import GUIDE
@@ -96,12 +96,6 @@ class DeliveryPageSerializer(PageSerializer):
     results = DeliverySerializer(many=True)
 
 
-class NewestFirst(KeysetPagination):
-    """Ids sort by the time of their making."""
-
-    column, descending, read = "id", True, UUID
-
-
 class WebhookView(ApiView):
     """Offers webhooks of the calling client and no others."""
 
@@ -159,10 +153,9 @@ class WebhookList(WebhookView):
         codes=(E.VALIDATION_FAILED,),
     )
     def get(self, request: Request) -> Response:
-        refuse_unknown_parameters(request, "cursor", "page_size")
-        paginator = NewestFirst()
-        rows = paginator.paginate_queryset(subscriptions.of_client(client_of(request)), request)
-        return Response(paginator.page(WebhookSerializer(rows, many=True).data))
+        page = NewestFirst(request)
+        rows = page.of(subscriptions.of_client(client_of(request)))
+        return Response(page.body(WebhookSerializer(rows, many=True).data))
 
     @documents_change(
         "create_webhook",
@@ -264,13 +257,12 @@ class DeliveryList(WebhookView):
         parameters=(OpenApiParameter("state", OpenApiTypes.STR, enum=DELIVERY_STATES), *PAGING),
     )
     def get(self, request: Request, webhook_id: UUID) -> Response:
-        refuse_unknown_parameters(request, "state", "cursor", "page_size")
+        page = NewestFirst(request, "state")
         deliveries: QuerySet[WebhookDelivery] = self.webhook(request, webhook_id).deliveries.defer("body")
         if "state" in request.query_params:
             deliveries = deliveries.filter(state=_delivery_state(request.query_params["state"]))
-        paginator = NewestFirst()
-        rows = paginator.paginate_queryset(deliveries, request)
-        return Response(paginator.page(DeliverySerializer(rows, many=True).data))
+        rows = page.of(deliveries)
+        return Response(page.body(DeliverySerializer(rows, many=True).data))
 
 
 def _delivery_state(text: str) -> str:
