@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
@@ -12,10 +13,11 @@ from rest_framework.response import Response
 from accounts.api.catalogue import KINDS
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.services import Refused
-from eventstore.errors import OutcomeUnknown, StoreBusy, TooManyCommands
+from eventstore.errors import BrokenHistory, OutcomeUnknown, StoreBusy, TooManyCommands
 from ops.access.trace import request_id
 
 MEDIA_TYPE = "application/problem+json"
+_log = structlog.get_logger(__name__)
 FieldError = dict[str, str]
 
 
@@ -93,6 +95,9 @@ def problem_for(exc: Exception) -> dict[str, Any] | None:
         return problem(
             ErrorCode.OUTCOME_UNKNOWN, "The connection to the books was lost: it may or may not have happened."
         )
+    if isinstance(exc, BrokenHistory):
+        _log.error("history_broken", error=str(exc), exc_info=exc)  # what contradicts what is for the bank alone
+        return problem(ErrorCode.BROKEN_HISTORY, "Nothing was done: bank staff must mend the account first.")
     if isinstance(exc, TooManyCommands):
         return problem(ErrorCode.OVERLOADED, "The bank has as much in hand as it takes at once. Nothing was done.")
     if isinstance(exc, (StoreBusy, OperationalError, InterfaceError)):

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
 from eventstore.models import Event
@@ -144,3 +145,23 @@ def test_what_was_done_is_there_to_read_at_once(api: Caller) -> None:
     for expected in ("1.00", "2.00", "3.00"):
         api.post(f"/accounts/{account_id}/deposits", {"amount": "1.00", "currency": "EUR"})
         assert api.balance(account_id) == expected
+
+
+def test_on_an_account_that_contradicts_its_events_nothing_is_done_and_that_is_told(
+    api: Caller, bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    account_id = api.open("1.00")
+    sweeper.execute("UPDATE accounts SET version = version + 1 WHERE id = %s", (account_id,))
+    before = bank.footprint()
+
+    answer = api.post(f"/accounts/{account_id}/deposits", {"amount": "1.00", "currency": "EUR"}, key="d")
+
+    assert refusal(answer) == (500, "broken_history")
+    assert "Nothing was done" in answer.json()["detail"]
+    assert account_id not in answer.json()["detail"], "what contradicts what is for the bank alone"
+    assert bank.footprint() == before
+    sweeper.execute("UPDATE accounts SET version = version - 1 WHERE id = %s", (account_id,))
+    assert (
+        api.post(f"/accounts/{account_id}/deposits", {"amount": "1.00", "currency": "EUR"}, key="d").status_code
+        == 200
+    )
