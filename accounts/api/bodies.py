@@ -17,10 +17,11 @@ from accounts.api.fields import (
 )
 from accounts.api.scopes import ACCOUNTS_ADMIN, ACCOUNTS_WRITE, PAYMENTS_WRITE
 from accounts.domain import commands as c
-from accounts.domain.decide import DEFAULT_HOLD, MAX_DESCRIPTION_LENGTH, MAX_HOLD, MAX_OWNER_LENGTH
+from accounts.domain.decide_holds import DEFAULT_HOLD, MAX_HOLD
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import Money, parse_decimal, parse_money
 from accounts.domain.products import PRODUCTS
+from accounts.domain.requirements import MAX_DESCRIPTION_LENGTH, MAX_OWNER_LENGTH
 from eventstore.events import new_id
 
 CONTRA_CHOICES = [c.InternalAccount.CASH.value, c.InternalAccount.CARDS.value, c.InternalAccount.WIRE.value]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.api.bodies import CONTRA_CHOICES
-from accounts.domain.decide import MAX_DESCRIPTION_LENGTH
+from accounts.domain.requirements import MAX_DESCRIPTION_LENGTH
 
 ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _UUID = re.compile(ID, re.ASCII)

@@ -76,7 +76,7 @@ class ReverseTransaction(Struct, frozen=True):
 
 class PlaceHold(Struct, frozen=True):
     """Reserves money. `contra` is where a capture that names no account will be booked; without `expires_at` it
-    lasts `decide.DEFAULT_HOLD`."""
+    lasts `decide_holds.DEFAULT_HOLD`."""
 
     account_id: UUID
     hold_id: UUID

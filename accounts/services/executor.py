@@ -19,9 +19,10 @@ from django.db import connection
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, BrokenStream, evolve
 from accounts.domain.commands import ON_A_HOLD, ReverseTransaction
-from accounts.domain.decide import BookedPosting, Decision, Facts, decide, touched_accounts
+from accounts.domain.decide import decide, touched_accounts
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import HOLD_EVENTS, Posting, to_data
+from accounts.domain.facts import BookedPosting, Decision, Facts
 from accounts.domain.holds import Hold as HoldState
 from accounts.domain.holds import evolve_hold
 from accounts.domain.journal import imbalances

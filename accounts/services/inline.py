@@ -9,8 +9,8 @@ import orjson
 from msgspec import convert
 
 from accounts.domain.account import AGGREGATE_TYPE, Account, Status
-from accounts.domain.decide import BookedPosting
 from accounts.domain.events import POSTING_TYPES, to_data
+from accounts.domain.facts import BookedPosting
 from accounts.domain.holds import Hold
 from eventstore import arrays
 from eventstore.errors import BrokenHistory

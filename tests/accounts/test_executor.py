@@ -8,8 +8,8 @@ import pytest
 
 from accounts import selectors
 from accounts.domain.commands import Command, Deposit, OpenAccount, PlaceHold, ReverseTransaction, Transfer, Withdraw
-from accounts.domain.decide import Decision, Facts
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.facts import Decision, Facts
 from accounts.domain.money import Money
 from accounts.models import Account
 from accounts.services import Executed, Refused, execute, executor

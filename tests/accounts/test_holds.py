@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 
 from accounts.domain.commands import CaptureHold, Deposit, ExtendHold, InternalAccount, PlaceHold, ReleaseHold
-from accounts.domain.decide import DEFAULT_HOLD, MAX_HOLD
+from accounts.domain.decide_holds import DEFAULT_HOLD, MAX_HOLD
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import MAX_AMOUNT, Money
 from accounts.models import Account, Hold, JournalLine, Transaction

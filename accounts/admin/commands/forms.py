@@ -17,9 +17,10 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts.admin.commands.subject import Subject
 from accounts.domain import commands as c
 from accounts.domain.currencies import EXPONENTS
-from accounts.domain.decide import DEFAULT_HOLD, MAX_DESCRIPTION_LENGTH, MAX_HOLD, MAX_OWNER_LENGTH
+from accounts.domain.decide_holds import DEFAULT_HOLD, MAX_HOLD
 from accounts.domain.money import Money, format_minor, parse_decimal, parse_money
 from accounts.domain.products import PRODUCTS
+from accounts.domain.requirements import MAX_DESCRIPTION_LENGTH, MAX_OWNER_LENGTH
 from eventstore.events import new_id
 from ops.admin.audited import reason_field
 

@@ -7,8 +7,9 @@ import pytest
 
 from accounts.domain import commands as c
 from accounts.domain.account import Account, Status
-from accounts.domain.decide import _RULES, Facts, decide
+from accounts.domain.decide import _RULES, decide
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.facts import Facts
 from accounts.domain.money import MAX_BALANCE, Money
 
 ANN = UUID(int=1)
