@@ -23,6 +23,7 @@ from accounts.domain.errors import PASSING, ErrorCode, Refusal
 from accounts.domain.events import POSTING_TYPES, Posting, to_data
 from accounts.domain.money import Money, format_minor, parse_decimal
 from accounts.models import Account, Hold
+from accounts.refusals import in_full
 from accounts.services.envelope import Envelope, Executed, idempotency_key
 from accounts.services.executor import execute_one, would_execute
 from eventstore.errors import EventStoreError, OutcomeUnknown, StoreBusy
@@ -139,7 +140,7 @@ class _OfCommand(SensitiveAction):
         try:
             would = would_execute(Envelope(built, context))
         except Refusal as refusal:
-            raise CannotDo(f"{refusal.message} Nothing would be done.") from refusal
+            raise CannotDo(f"{in_full(refusal)} Nothing would be done.") from refusal
         except EventStoreError as error:
             raise CannotDo(f"The bank is busy: {error}. Try again in a moment.") from error
         return [*self.headline(built), *_effects(would)]
@@ -177,7 +178,7 @@ class _OfCommand(SensitiveAction):
             if refusal.code in PASSING:
                 raise  # as below
             kind = Stale if refusal.code is ErrorCode.VERSION_MISMATCH else CannotDo
-            raise kind(refusal.message) from refusal
+            raise kind(in_full(refusal)) from refusal
         except (StoreBusy, OutcomeUnknown):
             raise  # it is tried again, with the same key
         return Carried([f"Transaction {executed.transaction_id}.", *_effects(executed)], self.url(executed))

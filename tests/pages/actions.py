@@ -92,14 +92,15 @@ def commands() -> Iterator[Action]:
     for page in ACCOUNT_COMMANDS:
         then = ASKED if page is CHANGE_OVERDRAFT_LIMIT else f"{page.title}: done."
         typed = fields.get(page.name, {})
-        make = things.account_for(page)
-        yield _action(page.name, page.url_name, account, page.permission, make, then, fields=typed)
+        make, way = things.account_for(page), Way.DIALOG if page.form.touches_others else Way.FORM
+        yield _action(page.name, page.url_name, account, page.permission, make, then, fields=typed, way=way)
     for page in HOLD_COMMANDS:
         then, make = f"{page.title}: done.", things.hold(page)
         typed = fields.get(page.name, {})
         yield _action(page.name, page.url_name, "accounts.hold", page.permission, make, then, fields=typed)
     then, route = f"{REVERSE.title}: done.", "accounts_transaction_reverse"
-    yield _action("reverse", route, "accounts.transaction", REVERSE.permission, things.posting, then)
+    model, permission = "accounts.transaction", REVERSE.permission
+    yield _action("reverse", route, model, permission, things.posting, then, way=Way.DIALOG)
 
 
 def proofs_and_imports() -> Iterator[Action]:

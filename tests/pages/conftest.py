@@ -110,7 +110,8 @@ class Desk:
             self.page.locator(f"[name={name}]").fill(value)
 
     def send(self) -> None:
-        self.page.locator("#main form[method=post] button[type=submit]").click()
+        """By the form's first button, which does what the page is for."""
+        self.page.locator("#main form[method=post] button[type=submit]").first.click()
 
     def shot(self, name: str, *, full: bool = True) -> Path:
         self.page.wait_for_load_state("load")

@@ -4,6 +4,8 @@ from accounts.models import Account
 from ops.models import AuditEntry
 from tests.bank import Bank
 from tests.pages.conftest import Desk
+from tests.pages.looks import in_the_dark, in_the_light, violations
+from tests.pages.test_appearance import NARROW
 
 
 def test_a_deposit_is_booked_and_links_to_its_transaction(bank: Bank, desk: Desk) -> None:
@@ -32,9 +34,44 @@ def test_a_transfer_moves_money_between_two_accounts(bank: Bank, desk: Desk) -> 
 
     desk.fill(target_account_id=str(bob), amount="30", reason="Ann asked for it on the phone")
     desk.send()
+    assert desk.says("Nothing is done yet.")
+    assert bank.balance(bob) == 500
+    desk.shot("transfer-confirm")
+    desk.send()
 
     assert desk.says("Transfer: done. The balance is 70.00 EUR.")
     assert (bank.balance(ann), bank.balance(bob)) == (7000, 3500)
+
+
+def test_a_transfer_is_changed_after_a_look_at_whom_it_would_go_to(bank: Bank, desk: Desk) -> None:
+    """Without JavaScript, by the keyboard: what was typed is there again."""
+    ann, bob, rob = bank.open("100.00"), bank.open(owner="Bob Brown"), bank.open(owner="Rob Brown")
+    desk.sign_in("teller")
+    desk.go(f"/admin/accounts/account/{ann}/transfer/")
+    desk.fill(target_account_id=str(rob), amount="30", reason="Ann asked for it on the phone")
+    desk.send()
+    assert desk.says("Rob Brown")
+    found = violations(desk, within="#main")
+    in_the_dark(desk)
+    found += violations(desk, within="#main", only=["color-contrast"])
+    desk.shot("transfer-confirm-dark")
+    in_the_light(desk)
+    desk.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    assert not desk.is_wider_than_its_window()
+    desk.shot("transfer-confirm-narrow")
+    assert found == []
+
+    desk.page.get_by_role("button", name="Change it").focus()
+    desk.page.keyboard.press("Enter")
+    assert desk.says("The id of the account that receives the money")
+    assert desk.page.locator("[name=reason]").input_value() == "Ann asked for it on the phone"
+    desk.fill(target_account_id=str(bob))
+    desk.send()
+    assert desk.says("Bob Brown")
+    desk.send()
+
+    assert desk.says("Transfer: done. The balance is 70.00 EUR.")
+    assert (bank.balance(bob), bank.balance(rob)) == (3000, 0)
 
 
 def test_a_transfer_beyond_what_is_available_is_refused_on_the_page(bank: Bank, desk: Desk) -> None:

@@ -32,8 +32,5 @@ UNKNOWN = (
     "is done at most once, and if it had been done, you are shown the first result."
 )
 
-FIGURES = {"available": "Available are", "balance": "The balance is", "held": "Held are"}
-"""How the figures of a refusal are told; each is in the currency that it names."""
-
 FIELD_OF_CODE = {ErrorCode.INSUFFICIENT_FUNDS: "amount"}
 """Where a refusal that names no field belongs on a form that has this one."""

@@ -86,7 +86,8 @@ class CommandForm(forms.Form):
     limit, a closing and a reversal are judged by what the account is. False for what is as right after any other
     movement: an account with steady traffic could not be frozen else."""
     touches_others = False
-    """Whether the account that a refusal is about may be another than the form's: then it is named."""
+    """Whether other accounts than the form's move with it. Then a refusal names the one that it is about, and what
+    each would come to is seen before it is done: an id that was typed says nothing of whose it is."""
 
     idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)

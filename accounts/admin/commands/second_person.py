@@ -6,13 +6,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
 from accounts.domain.commands import Command
-from accounts.services import Envelope, would_execute
 from accounts.services.approvals import as_command, second_person
-from eventstore.events import Context
 from ops.admin.procedure import ASKED
 from ops.approvals.asking import AlreadyAsked, ask
 from ops.approvals.persons import Person
-from ops.audit.record import staff_actor
 from ops.html import page_of
 
 
@@ -24,17 +21,12 @@ def why_two(request: HttpRequest, command: Command) -> str | None:
 def ask_for(
     request: HttpRequest, page: CommandPage, form: CommandForm, command: Command, why: str, *, back: str
 ) -> HttpResponse:
-    """Asks, and leads to the question; to `back` who may not see questions. The version of the account must still be
-    the one that the form showed, where it showed one.
+    """Asks, and leads to the question; to `back` who may not see questions.
 
     Raises:
-        Refusal: the command would be refused; nothing was asked for. And what the executor raises.
         CannotDo: it cannot be asked for, and why.
     """
     person = Person.of(request)
-    version = form.cleaned_data.get("expected_version")
-    context = Context(actor=staff_actor(request.user), source="admin")
-    would_execute(Envelope(command, context, expected_version=version))
     try:
         approval = ask(
             page.name,

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.cells import account_url, balances, hold_url, transaction_url
-from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, FIGURES, NOTHING_DONE, UNKNOWN
+from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, NOTHING_DONE, UNKNOWN
+from accounts.admin.commands.confirming import was_seen, what_would_be
 from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
 from accounts.admin.commands.second_person import ask_for, why_two
@@ -19,8 +20,8 @@ from accounts.admin.commands.subject import Subject
 from accounts.domain.commands import Command
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import format_minor
-from accounts.models import Account
-from accounts.services import Envelope, Executed, execute_one, idempotency_key
+from accounts.refusals import in_full
+from accounts.services import Envelope, Executed, execute_one, idempotency_key, would_execute
 from eventstore.errors import OutcomeUnknown, StoreBusy
 from eventstore.events import Context
 from ops.access.address import client_address
@@ -49,21 +50,28 @@ def require_permission(request: HttpRequest, page: CommandPage, subject_label: s
 
 
 def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, subject: Subject) -> HttpResponse:
-    """GET shows the form; POST gives the command, and shows the form again where it is refused."""
+    """GET shows the form; POST gives the command, and shows the form again where it is refused. What touches other
+    accounts than the form's own is shown first, and given by a second POST."""
     if request.method in ("GET", "HEAD"):
         return _show(admin, request, page, subject, page.form(subject))
     if request.method != "POST":
         return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
     form = page.form(subject, request.POST)
-    if not form.is_valid():
+    if not form.is_valid() or "change" in request.POST:
         return _show(admin, request, page, subject, form)
     if page.asks_again:
         require_fresh(request)
     try:
         command = form.command()
-        if (why := why_two(request, command)) is not None:
-            return ask_for(request, page, form, command, why, back=_back(subject))
-        executed = _execute(request, form, command)
+        envelope = _envelope(request, form, command)
+        why, seen = why_two(request, command), not form.touches_others or was_seen(request, envelope)
+        if why or not seen:
+            would = would_execute(envelope)
+            if not would.replayed:  # what had been done is answered as it was then
+                if not seen:
+                    return _show_what_would_be(admin, request, page, form, envelope, would, why)
+                return ask_for(request, page, form, command, why or "", back=_back(subject))
+        executed = execute_one(envelope)
     except CannotDo as refusal:
         form.add_error(None, str(refusal))
         return _show(admin, request, page, subject.read_again(), form)
@@ -83,11 +91,7 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
     return HttpResponseRedirect(_page_of(subject) or account_url(executed.result["accounts"][0]["id"]))
 
 
-def _execute(request: HttpRequest, form: CommandForm, command: Command) -> Executed:
-    """
-    Raises:
-        Refusal, and what `execute_one` raises.
-    """
+def _envelope(request: HttpRequest, form: CommandForm, command: Command) -> Envelope:
     actor = staff_actor(request.user)
     data = form.cleaned_data
     context = Context(
@@ -100,35 +104,17 @@ def _execute(request: HttpRequest, form: CommandForm, command: Command) -> Execu
         address=client_address(request),
     )
     key = idempotency_key(scope=actor, key=str(data["idempotency_key"]), command=command)
-    return execute_one(Envelope(command, context, key, expected_version=data.get("expected_version")))
+    return Envelope(command, context, key, expected_version=data.get("expected_version"))
 
 
 def _explain(form: CommandForm, refusal: Refusal) -> None:
     """Puts the refusal where it belongs on the form."""
     named = form.refusal_fields.get(refusal.field or "", refusal.field) or FIELD_OF_CODE.get(refusal.code)
     field = named if named in form.fields and not form.fields[named].widget.is_hidden else None
-    facts = [
-        refusal.message,
-        _which_account(form, refusal),
-        *_facts(refusal),
-        NOTHING_DONE,
-        ADVICE.get(refusal.code, ""),
-    ]
+    facts = [in_full(refusal, names_account=form.touches_others), NOTHING_DONE, ADVICE.get(refusal.code, "")]
     if refusal.code is ErrorCode.IDEMPOTENCY_KEY_REUSED:
         form.show_anew(idempotency_key=form.fields["idempotency_key"].initial())
     form.add_error(field, " ".join(fact for fact in facts if fact))
-
-
-def _which_account(form: CommandForm, refusal: Refusal) -> str:
-    """Of several that a command touches, the one that is the reason, as pages name it."""
-    account_id = refusal.extra.get("account_id")
-    account = Account.objects.filter(pk=account_id).first() if form.touches_others and account_id else None
-    return f"It is the account of {account.owner}, {account.pk}." if account else ""
-
-
-def _facts(refusal: Refusal) -> list[str]:
-    extra = refusal.extra
-    return [f"{words} {extra[name]} {extra['currency']}." for name, words in FIGURES.items() if name in extra]
 
 
 def _tell(request: HttpRequest, page: CommandPage, executed: Executed) -> None:
@@ -185,6 +171,26 @@ def _page_of(subject: Subject) -> str | None:
 
 def _back(subject: Subject) -> str:
     return _page_of(subject) or reverse("admin:accounts_account_changelist")
+
+
+def _show_what_would_be(
+    admin: ReadOnlyAdmin,
+    request: HttpRequest,
+    page: CommandPage,
+    form: CommandForm,
+    envelope: Envelope,
+    would: Executed,
+    why: str | None,
+) -> HttpResponse:
+    context = {
+        "title": f"{page.title} · {form.subject.account.owner if form.subject.account else 'look first'}",
+        "page": page,
+        "form": form,
+        "why_two": why,
+        "cancel_url": _back(form.subject),
+        **what_would_be(form, envelope, would),
+    }
+    return admin.render(request, "accounts/confirm.html", context)
 
 
 def _show(

@@ -1,5 +1,7 @@
 """Sending the admin's forms as a browser does: what the page held, with some fields filled in."""
 
+import html
+import re
 from typing import Any
 
 from django.forms import ChoiceField
@@ -24,9 +26,21 @@ def form_of(client: Client, url: str) -> dict[str, str]:
 
 
 def send(client: Client, url: str, **fields: str) -> HttpResponse:
-    """Opens the form, fills it in and sends it; the answer is not followed."""
+    """Opens the form, fills it in and sends it, and confirms what is shown before it is done, where it is; the answer
+    is not followed."""
     answer: Any = client.post(url, {**form_of(client, url), "reason": "a test", **fields})
-    return answer
+    return client.post(url, shown(answer)) if confirms(answer) else answer
+
+
+def confirms(answer: Any) -> bool:
+    """Whether the page shows what would be done, and asks for a confirmation."""
+    return b'name="confirmed"' in answer.content
+
+
+def shown(answer: Any) -> dict[str, str]:
+    """What a page's form of hidden fields holds, as a browser sends it by its first button."""
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', answer.content.decode())
+    return {name: html.unescape(value) for name, value in found if name != "csrfmiddlewaretoken"}
 
 
 def errors(answer: Any) -> dict[str, list[str]]:

@@ -77,3 +77,27 @@ def test_only_where_limits_of_movements_are_set_is_anybody_limited(bank: Bank, a
         send(teller, f"/admin/accounts/account/{ann}/withdraw/", amount="100.00")
     alone = limits in (None, "none")
     assert (bank.balance(ann), Approval.objects.exists()) == ((0, False) if alone else (10000, True))
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+@pytest.mark.parametrize(
+    ("stops", "whose", "figures"),
+    [("freeze the payee", "Cid", ""), ("empty the payer", "Ann", " Available are 0.00 EUR.")],
+)
+def test_the_page_of_an_approval_names_the_account_for_which_it_cannot_be_done(
+    bank: Bank, bob: Client, ann: UUID, stops: str, whose: str, figures: str
+) -> None:
+    teller = signed_in(make_staff("teller"))
+    ids = {"Ann": ann, "Cid": bank.open(owner="Cid")}
+    send(teller, f"/admin/accounts/account/{ann}/transfer/", amount="50.00", target_account_id=str(ids["Cid"]))
+    approval = Approval.objects.get()
+    bank.freeze(ids["Cid"]) if stops == "freeze the payee" else bank.withdraw(ann, "100.00")
+    before, told = bank.footprint(), f" It is the account of {whose}, {ids[whose]}.{figures} Nothing "
+
+    page = page_text(bob.get(f"/admin/ops/approval/{approval.pk}/change/"))
+    approval = decide(bob, approval)
+
+    assert f"{told}would be done." in page
+    assert (approval.state, approval.outcome) == ("approved", "failed")
+    assert f"{told}was done." in approval.result[0]
+    assert bank.footprint() == before
