@@ -1,10 +1,13 @@
 """Which commands of staff take two persons, and how they are shown, pinned to versions and executed then."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.db import connection
+from django.utils import timezone
 from msgspec import convert
 
 from accounts.domain.commands import (
@@ -20,12 +23,13 @@ from accounts.domain.commands import (
 from accounts.domain.currencies import EXPONENTS
 from accounts.domain.decide import touched_accounts
 from accounts.domain.errors import PASSING, ErrorCode, Refusal
-from accounts.domain.events import POSTING_TYPES, Posting, to_data
+from accounts.domain.events import POSTING_TYPES, Posting, PostingReversed, to_data
 from accounts.domain.money import Money, format_minor, parse_decimal
 from accounts.models import Account, Hold
 from accounts.refusals import in_full
 from accounts.services.envelope import Envelope, Executed, idempotency_key
 from accounts.services.executor import execute_one, would_execute
+from eventstore import store
 from eventstore.errors import EventStoreError, OutcomeUnknown, StoreBusy
 from eventstore.events import Context
 from eventstore.models import Event
@@ -40,8 +44,8 @@ SCOPE = "approval"
 # -- when
 
 
-def second_person(command: Command, roles: Collection[str]) -> str | None:
-    """Why a member of staff with these roles may not give the command alone; None where they may."""
+def second_person(command: Command, roles: Collection[str], actor: str) -> str | None:
+    """Why `actor`, a member of staff with these roles, may not give the command alone; None where they may."""
     settings = get_settings()
     if isinstance(command, ReverseTransaction):
         amounts = reversed_amounts(command.transaction_id)
@@ -55,7 +59,8 @@ def second_person(command: Command, roles: Collection[str]) -> str | None:
         )
     # Without any limit everybody moves money alone: unlike the others, which are for the few who may reverse at all.
     if isinstance(command, MOVEMENTS) and settings.approval_movement_limits:
-        return _above(_moved(command), settings.approval_movement_limits, roles, "Movements")
+        limits, moved = settings.approval_movement_limits, _moved(command)
+        return _above(moved, limits, roles, "Movements") or _above_in_a_day(command, moved, limits, roles, actor)
     return None
 
 
@@ -71,19 +76,62 @@ def _moved(command: Deposit | Withdraw | Transfer | CaptureHold | OpenAccount) -
 
 
 def _above(amounts: dict[str, int], limits: dict[str, str], roles: Collection[str], what: str) -> str | None:
-    """The highest limit of all the roles counts, in each currency; a currency without one has none."""
     for currency, minor in amounts.items():
-        own = [
-            parse_decimal(limits[f"{role}:{currency}"], currency) for role in roles if f"{role}:{currency}" in limits
-        ]
-        if not own:
+        limit = _limit(limits, roles, currency)
+        if limit is None:
             return f"{what} in {currency} take a second person."
-        if minor > max(own):
-            limit = format_minor(max(own), currency)
-            return (
-                f"{what} above {limit} {currency} take a second person; this one is {format_minor(minor, currency)}."
-            )
+        if minor > limit:
+            told, this = format_minor(limit, currency), format_minor(minor, currency)
+            return f"{what} above {told} {currency} take a second person; this one is {this}."
     return None
+
+
+def _limit(limits: dict[str, str], roles: Collection[str], currency: str) -> int | None:
+    """In minor units. The highest of all the roles counts, in each currency; a currency without one has none."""
+    own = [limits[f"{role}:{currency}"] for role in roles if f"{role}:{currency}" in limits]
+    return max((parse_decimal(limit, currency) for limit in own), default=None)
+
+
+def _above_in_a_day(
+    command: Command, amounts: dict[str, int], limits: dict[str, str], roles: Collection[str], actor: str
+) -> str | None:
+    """An amount in parts is one amount: what somebody moves alone on an account in a day (UTC) counts together."""
+    for currency, minor in amounts.items():
+        limit = _limit(limits, roles, currency)
+        for account_id in touched_accounts(command, holder=_holder(command)):
+            before = _moved_alone_today(account_id, actor)
+            if limit is not None and before and before + minor > limit:
+                told, gone, this = (format_minor(each, currency) for each in (limit, before, minor))
+                return (
+                    f"Movements above {told} {currency} by one person on an account in a day (UTC) take a second "
+                    f"one: {gone} were moved on {account_id}, this one is {this}."
+                )
+    return None
+
+
+def _holder(command: Command) -> UUID | None:
+    if not isinstance(command, CaptureHold):
+        return None
+    return Hold.objects.filter(pk=command.hold_id).values_list("account_id", flat=True).first()
+
+
+_MOVED_ALONE = """
+    SELECT coalesce(sum(abs((data ->> 'amount')::bigint)), 0)
+      FROM events
+     WHERE aggregate_id = %s AND version > %s AND event_type = ANY (%s)
+       AND metadata ->> 'actor' = %s AND metadata ->> 'approved_by' IS NULL
+"""
+
+
+def _moved_alone_today(account_id: UUID, actor: str) -> int:
+    """What came and went, from the books: in minor units, without what a second person approved, and without
+    reversals, which have a limit of their own. It reads the account's events of the day, by their index."""
+    begin = datetime.combine(timezone.now().date(), time(), UTC)
+    before = store.version_at(account_id, begin - timedelta(microseconds=1))
+    kinds = sorted(POSTING_TYPES - {PostingReversed.__name__})
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVED_ALONE, (account_id, before, kinds, actor))
+        return int(cursor.fetchone()[0])
 
 
 def reversed_amounts(transaction_id: UUID) -> dict[str, int]:

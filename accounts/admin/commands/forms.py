@@ -100,7 +100,10 @@ class CommandForm(forms.Form):
         if subject.account is None or not self.on_what_was_seen:
             del self.fields["expected_version"]
         else:
-            self.fields["expected_version"].initial = subject.account.version
+            seen = self.fields["expected_version"]
+            seen.initial = subject.account.version
+            # What else is read of the account is of this version or a later one. Nobody has seen a later one yet.
+            seen.validators.append(MaxValueValidator(subject.account.version))
         if subject.account is not None:
             self.word_amounts(subject.account.currency)
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])

@@ -10,12 +10,13 @@ from accounts.services.approvals import as_command, second_person
 from ops.admin.procedure import ASKED
 from ops.approvals.asking import AlreadyAsked, ask
 from ops.approvals.persons import Person
+from ops.audit.record import staff_actor
 from ops.html import page_of
 
 
 def why_two(request: HttpRequest, command: Command) -> str | None:
     """Why this user may not give the command alone; None where they may."""
-    return second_person(command, list(request.user.groups.values_list("name", flat=True)))
+    return second_person(command, list(request.user.groups.values_list("name", flat=True)), staff_actor(request.user))
 
 
 def ask_for(

@@ -1,19 +1,25 @@
 """APPROVAL_MOVEMENT_LIMITS: beyond them money that staff move takes two persons; not set, nobody is limited."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.test import Client
 
+from accounts.domain.commands import Deposit, OpenAccount
+from accounts.services import Envelope, Executed, execute
+from eventstore.events import Context, new_id
 from eventstore.models import Event
 from ops.approvals.models import Approval
-from tests.accounts.admin.forms import send
+from tests.accounts.admin.forms import form_of, messages, send
 from tests.bank import Bank
 from tests.configured import configured
 from tests.ops.admin.dialog import decide, page_text
 from tests.staff import make_staff, signed_in
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -22,14 +28,19 @@ def tellers_have_limits() -> Iterator[None]:
         yield
 
 
+def at(account_id: UUID, command: str) -> str:
+    return f"/admin/accounts/account/{account_id}/{command}/"
+
+
 def movements(bank: Bank, ann: UUID, amount: str) -> list[tuple[str, dict[str, str], str]]:
-    """The form of each way to move money, filled in, with the event that it leads to."""
-    account = f"/admin/accounts/account/{ann}"
-    cid, hold = bank.open(owner="Cid"), bank.hold(ann, "20.00")
+    """The form of each way to move money, filled in, with the event that it leads to; each on another account, since
+    what is moved on one counts together."""
+    bea, eve, cid = bank.open("100.00", owner="Bea"), bank.open("100.00", owner="Eve"), bank.open(owner="Cid")
+    hold = bank.hold(bank.open("100.00", owner="Fay"), "20.00")
     return [
-        (f"{account}/deposit/", {"amount": amount}, "Deposited"),
-        (f"{account}/withdraw/", {"amount": amount}, "Withdrawn"),
-        (f"{account}/transfer/", {"amount": amount, "target_account_id": str(cid)}, "TransferReceived"),
+        (at(ann, "deposit"), {"amount": amount}, "Deposited"),
+        (at(bea, "withdraw"), {"amount": amount}, "Withdrawn"),
+        (at(eve, "transfer"), {"amount": amount, "target_account_id": str(cid)}, "TransferReceived"),
         (f"/admin/accounts/hold/{hold}/capture-hold/", {"amount": amount}, "HoldCaptured"),
         ("/admin/accounts/account/open/", {"owner": "Dora", "opening_deposit": amount}, "AccountOpened"),
     ]
@@ -77,6 +88,83 @@ def test_only_where_limits_of_movements_are_set_is_anybody_limited(bank: Bank, a
         send(teller, f"/admin/accounts/account/{ann}/withdraw/", amount="100.00")
     alone = limits in (None, "none")
     assert (bank.balance(ann), Approval.objects.exists()) == ((0, False) if alone else (10000, True))
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_parts_of_an_amount_that_one_person_moves_on_an_account_in_a_day_count_together(
+    bank: Bank, bob: Client, ann: UUID
+) -> None:
+    teller, cid = signed_in(make_staff("teller")), bank.open(owner="Cid")
+    send(teller, at(ann, "deposit"), amount="6.00")
+    before = bank.footprint()
+
+    send(teller, at(ann, "withdraw"), amount="4.01")
+
+    assert bank.footprint() == before
+    approval = Approval.objects.get()
+    told = (
+        "Movements above 10.00 EUR by one person on an account in a day (UTC) take a second one: 6.00 were moved on "
+        f"{ann}, this one is 4.01."
+    )
+    assert approval.limit == told
+    assert told in page_text(bob.get(f"/admin/ops/approval/{approval.pk}/change/"))
+    assert decide(bob, approval).outcome == "done"
+    assert bank.balance(ann) == 10199
+    for url in (at(ann, "withdraw"), at(cid, "deposit")):
+        send(teller, url, amount="4.00")  # what was approved does not count, nor what is on another account
+    send(signed_in(make_staff("teller", name="tom")), at(ann, "withdraw"), amount="10.00")  # nor another's
+    assert (bank.balance(ann), bank.balance(cid)) == (8799, 400)
+    assert Approval.objects.count() == 1
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_both_accounts_of_a_transfer_and_that_of_a_hold_count(bank: Bank, ann: UUID) -> None:
+    teller, cid = signed_in(make_staff("teller")), bank.open("100.00", owner="Cid")
+    hold = bank.hold(cid, "20.00")
+    send(teller, at(cid, "deposit"), amount="6.00")
+    before = bank.footprint()
+
+    send(teller, at(ann, "transfer"), amount="5.00", target_account_id=str(cid))
+    send(teller, f"/admin/accounts/hold/{hold}/capture-hold/", amount="5.00")
+
+    assert bank.footprint() == before
+    assert set(Approval.objects.values_list("action", flat=True)) == {"transfer", "capture_hold"}
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_what_was_moved_yesterday_counts_no_more(bank: Bank) -> None:
+    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    [opened] = execute([bank.envelope(OpenAccount(ann := new_id(), "Ann", "EUR"))], recorded_at=midnight - HOUR)
+    before = Envelope(Deposit(ann, bank.money("10.00")), Context(actor="staff:teller", source="admin"))
+    [paid] = execute([before], recorded_at=midnight - timedelta(microseconds=1))
+    assert isinstance(opened, Executed)
+    assert isinstance(paid, Executed)
+
+    send(signed_in(make_staff("teller")), at(ann, "withdraw"), amount="10.00")
+
+    assert (bank.balance(ann), Approval.objects.exists()) == (0, False)
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_a_form_that_is_sent_twice_is_answered_as_it_was_and_asks_for_nothing(bank: Bank, ann: UUID) -> None:
+    teller = signed_in(make_staff("teller"))
+    form = form_of(teller, at(ann, "deposit")) | {"amount": "6.00", "reason": "a double click"}
+
+    answers = [teller.post(at(ann, "deposit"), form) for _ in range(2)]
+
+    assert "had been done before" in messages(answers[1])[-1]
+    assert (bank.balance(ann), Approval.objects.exists()) == (10600, False)
+
+
+def test_a_version_that_nobody_can_have_seen_yet_does_nothing(bank: Bank, ann: UUID) -> None:
+    """It would let a movement count that is decided on beside it, and does not stand in the books yet."""
+    teller = signed_in(make_staff("teller"))
+    before, next_one = bank.footprint(), int(form_of(teller, at(ann, "deposit"))["expected_version"]) + 1
+
+    answer = send(teller, at(ann, "deposit"), amount="1.00", expected_version=str(next_one))
+
+    assert "The form came incomplete, so nothing was done." in page_text(answer)
+    assert bank.footprint() == before
 
 
 @pytest.mark.usefixtures("tellers_have_limits")
