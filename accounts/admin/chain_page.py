@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from accounts.admin.cells import amount
 from accounts.admin.fields import label_of, shown
 from accounts.admin.tabs import tabs
 from accounts.admin.timeline import in_words
@@ -15,6 +16,7 @@ from accounts.chain import (
     Agreement,
     Link,
     head_agreements,
+    hold_agreements,
     links,
     one_instant,
     row_agreements,
@@ -33,14 +35,19 @@ TROUBLES = 10
 """Broken links that are told in words after a check of all."""
 HEAD = "The head of the stream, which the next event is chained to"
 ROW = "The account as pages and the API show it"
+HOLDS = "Its holds as pages and the API show them"
+MONEY_OF_A_HOLD = ("amount", "captured", "released")
 
 
 def chain_context(request: HttpRequest, account: Account) -> dict[str, Any]:
-    """`?after=` is where the page begins (the last links, unless given), `?all=1` checks all from the first on."""
+    """`?after=` is where the page begins (the last links, unless given), `?all=1` checks all from the first on, and
+    with them the holds, which only all events tell."""
     with one_instant():
         head = max(store.version_of(account.pk), 1)
         after = _after(request, head)
         shown_links = list(links(account.pk, after=after, upto=after + PAGE))
+        whole = whole_chain(account.pk, TROUBLES) if "all" in request.GET else None
+        holds_too = whole is not None and not whole.more
         context = {
             "title": f"{account.owner} · proof",
             "account": account,
@@ -50,7 +57,7 @@ def chain_context(request: HttpRequest, account: Account) -> dict[str, Any]:
             "first": after + 1,
             "last": after + len(shown_links),
             "troubles": [found.trouble for found in shown_links if found.trouble],
-            "agreements": _agreements(account, use_snapshots="all" not in request.GET),
+            "agreements": _agreements(account, use_snapshots=whole is None, holds_too=holds_too),
             "agreement_headings": AGREEMENTS,
             "head": head,
             "most": MOST_LINKS,
@@ -58,8 +65,7 @@ def chain_context(request: HttpRequest, account: Account) -> dict[str, Any]:
             "job_url": job_url(request, account),
             **_pages(request.path, head, after),
         }
-        if "all" in request.GET:
-            whole = whole_chain(account.pk, TROUBLES)
+        if whole is not None:
             context["whole"] = {
                 "links": whole.links,
                 "more": whole.more,
@@ -131,12 +137,16 @@ def _pages(path: str, head: int, after: int) -> dict[str, Any]:
     }
 
 
-def _agreements(account: Account, *, use_snapshots: bool) -> list[dict[str, Any]]:
-    """The head of the stream and the account's row, each a group that agrees or does not."""
+def _agreements(account: Account, *, use_snapshots: bool, holds_too: bool) -> list[dict[str, Any]]:
+    """The head of the stream and the account's row, each a group that agrees or does not; and the rows of its holds
+    where they do not."""
     groups = [(HEAD, head_agreements(account.pk))]
     cannot = ""
     try:
         groups.append((ROW, row_agreements(account.pk, use_snapshots=use_snapshots)))
+        if holds_too and (wrong := hold_agreements(account.pk)):
+            more = f", the first {PAGE} of {len(wrong)} values" if len(wrong) > PAGE else ""
+            groups.append((f"{HOLDS}{more}", wrong[:PAGE]))
     except FOLD_ERRORS as error:
         cannot = f"The account as pages show it cannot be compared: its events cannot be folded ({error})."
     told = [
@@ -176,8 +186,15 @@ def _label(pair: tuple[Agreement, str]) -> object:
     return label_of(pair[0].what)
 
 
+def _value(what: str, value: object, currency: str) -> object:
+    field, of_a_hold, _ = what.partition(" of hold ")
+    if of_a_hold and field in MONEY_OF_A_HOLD and isinstance(value, int):
+        return amount(value, currency)
+    return shown(what, value, currency)
+
+
 AGREEMENTS = (
     Column("Field", _label),
-    Column("It says", lambda pair: shown(pair[0].what, pair[0].says, pair[1])),
-    Column("The events make", lambda pair: shown(pair[0].what, pair[0].events_make, pair[1])),
+    Column("It says", lambda pair: _value(pair[0].what, pair[0].says, pair[1])),
+    Column("The events make", lambda pair: _value(pair[0].what, pair[0].events_make, pair[1])),
 )

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from msgspec import structs
 
-from accounts.models import Account
+from accounts.models import Account, Hold
 from eventstore import snapshots
 from eventstore.models import Event
 from eventstore.projections import registered
@@ -138,6 +138,35 @@ def test_a_snapshot_that_lies_is_found_by_checking_all(
 
     assert agrees(proof(supervisor, account)) == [True, False]
     assert agrees(proof(supervisor, account, "all=1")) == [True, True], "the row is right, the snapshot is not"
+
+
+def test_checking_all_compares_the_holds_too(
+    ann: UUID, bank: Bank, supervisor: Client, sweeper: psycopg.Connection
+) -> None:
+    changed, lost, _ = (bank.hold(ann, "2.50") for _ in range(3))
+    assert "Its holds" not in proof(supervisor, ann, "all=1").content.decode()
+    Hold.objects.filter(pk=changed).update(amount=99999)
+    sweeper.execute("DELETE FROM holds WHERE id = %s", (lost,))
+    before = bank.footprint()
+
+    answer = proof(supervisor, ann, "all=1")
+
+    assert agrees(answer) == [True, True, False]
+    told = [[str(getattr(cell, "plain", cell)) for _, cell in row] for row in answer.context["agreements"][2]["rows"]]
+    assert told == [[f"Amount of hold {changed}", "999.99", "2.50"], [f"Row of hold {lost}", "missing", "one"]]
+    assert "Its holds as pages and the API show them" in answer.content.decode()
+    assert bank.footprint() == before
+
+
+def test_only_so_many_wrong_holds_are_on_the_page(ann: UUID, bank: Bank, supervisor: Client) -> None:
+    for _ in range(21):
+        bank.hold(ann, "1.00")
+    Hold.objects.update(contra="cash:EUR")
+
+    group = proof(supervisor, ann, "all=1").context["agreements"][2]
+
+    assert group["title"].endswith("the first 20 of 21 values")
+    assert len(group["rows"]) == 20
 
 
 def test_events_that_cannot_be_folded_are_told(ann: UUID, supervisor: Client, sweeper: psycopg.Connection) -> None:
