@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
@@ -18,38 +17,28 @@ from accounts.admin.cells import (
     transaction_url,
 )
 from accounts.admin.commands import urls as command_urls
+from accounts.admin.posting_search import PostingFilters
 from accounts.admin.timeline import in_words, timeline_entry
 from accounts.domain.events import POSTING_TYPES
 from accounts.models import Account, JournalLine, Reversal, Transaction
-from eventstore.admin.events import BY_VERSION
 from eventstore.models import Event
 from ops.admin.keyset import Keyset, position
-from ops.admin.lists import Column, Filters, KeysetAdmin, id_filter
+from ops.admin.lists import Column, KeysetAdmin
 from ops.html import NOTHING, day, when
 
 MOST_SHOWN = 200
 """A transaction has a handful of events; a page shows no more than this, whatever comes."""
 
 
-class TransactionFilters(Filters):
-    account = id_filter("Account")
-    transaction = id_filter("Transaction")
-
-    def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
-        data = self.cleaned_data
-        if data["transaction"]:
-            queryset = queryset.filter(transaction_id=data["transaction"])
-        if data["account"]:
-            return queryset.filter(account_id=data["account"]), BY_VERSION
-        return queryset, keyset
-
-
 @admin.register(Transaction)
 class TransactionAdmin(KeysetAdmin):
-    about = "Postings as on a statement, newest first. They follow the events within moments."
+    about = (
+        "Postings as on a statement, newest first. They follow the events within moments. Those of one account are "
+        "searched by amount, words and time."
+    )
     when_empty = "Postings appear when money has moved and the projector runs (manage.py run_projections)."
     keyset = Keyset(("position",), (position,))
-    filters = TransactionFilters
+    filters = PostingFilters
     jump_label = "position"
     columns = (
         Column("Transaction", lambda row: transaction_link(row.transaction_id)),

@@ -99,6 +99,7 @@ def _preview(admin: "KeysetAdmin | ExportedAdmin", request: HttpRequest, form: A
     context = {
         "title": f"Export: {admin.opts.verbose_name_plural}",
         "given": form.given(),
+        "notice": getattr(form, "notice", ""),
         "labels": [(form.fields[name].label, value) for name, value in form.given().items()],
         "limit": export.limit,
         "size": min(size, export.limit),

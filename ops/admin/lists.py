@@ -34,6 +34,9 @@ PICK = Column("Select", check_box)
 class Filters(forms.Form):
     """What a list may be narrowed by, from the query string. Each filter is one that an index serves."""
 
+    notice = ""
+    """What the reader has to know of what was found, such as how far it was searched; set by `narrow`."""
+
     def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
         """The rows that fit, with the order in which an index holds them. Called with valid `cleaned_data`."""
         return queryset, keyset

@@ -38,7 +38,9 @@ def lists() -> dict[str, str]:
 
 def pages_of(account: UUID) -> dict[str, str]:
     below = ("change/", "statement/", "as-of/?version=2", "fold/", "chain/?after=0", "chain/?after=0&all=1")
-    return {f"account {page.strip('/')}": f"/admin/accounts/account/{account}/{page}" for page in below}
+    search = f"account={account}&amount=1&words=x&since=2026-01-01&until=2026-01-02"
+    found = {"transactions searched": f"/admin/accounts/transaction/?{search}"}
+    return found | {f"account {page.strip('/')}": f"/admin/accounts/account/{account}/{page}" for page in below}
 
 
 def fill(bank: Bank, rows: int) -> UUID:
