@@ -10,7 +10,15 @@ from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from accounts.admin.cells import CURRENCY, account_link, amount, audit_facts, hold_link, transaction_link
+from accounts.admin.cells import (
+    CURRENCY,
+    account_link,
+    account_url,
+    amount,
+    audit_facts,
+    hold_link,
+    transaction_link,
+)
 from accounts.admin.commands import urls as command_urls
 from accounts.admin.commands.pages import HOLD_COMMANDS, RELEASE_HOLD
 from accounts.domain.account import Status
@@ -20,7 +28,7 @@ from eventstore.admin.events import BY_VERSION
 from eventstore.models import Event
 from ops.admin.keyset import BY_ID, Keyset, moment
 from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter, id_filter
-from ops.html import NOTHING, badge, when
+from ops.html import NOTHING, badge, link, when
 
 BY_END = Keyset(("expires_at", "pk"), (moment, UUID), descending=False)
 SHOWN_OF_AN_ACCOUNT = 20
@@ -80,12 +88,13 @@ class HoldAdmin(KeysetAdmin):
         return command_urls.hold_urls(self)
 
     def object_context(self, request: HttpRequest, obj: Hold) -> dict[str, Any]:
+        account = Account.objects.filter(pk=obj.account_id).first()
         placed = Event.objects.filter(aggregate_id=obj.account_id, version=obj.version).only("command_id").first()
         return {
             "title": f"Hold …{str(obj.pk)[-12:]}",
             "facts": [
                 ("Hold", obj.pk),
-                ("Account", account_link(obj.account_id)),
+                ("Account", link(account_url(obj.account_id), account.owner if account else obj.account_id)),
                 ("Status", status_of(obj)),
                 ("Amount", amount(obj.amount, obj.currency)),
                 ("Still held", amount(obj.held, obj.currency)),
@@ -99,13 +108,12 @@ class HoldAdmin(KeysetAdmin):
                 ("Placed by", transaction_link(placed.command_id if placed else None)),
                 *audit_facts(request, f"hold:{obj.pk}"),
             ],
-            "commands": _allowed(request, obj),
+            "commands": _allowed(request, obj, account),
         }
 
 
-def _allowed(request: HttpRequest, hold: Hold) -> list[dict[str, Any]]:
+def _allowed(request: HttpRequest, hold: Hold, account: Account | None) -> list[dict[str, Any]]:
     """Buttons: what this user may do, and the hold and its account allow."""
-    account = Account.objects.filter(pk=hold.account_id).first()
     if account is None or hold.status != HoldStatus.OPEN:
         return []
     in_time = hold.expires_at > timezone.now()

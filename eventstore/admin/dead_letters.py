@@ -107,6 +107,10 @@ class DeadLetterAdmin(ManagedAdmin):
             ("Since (UTC)", when(obj.created_at)),
             ("Last try (UTC)", when(obj.last_attempt_at)),
         ]
+        if obj.state == "parked" and (first := _in_front_of(obj)) is not None:
+            fields.append(
+                ("Waits behind", link(page_of("eventstore.deadletter", first.pk), f"version {first.version}"))
+            )
         if obj.resolved_at:
             fields += [("Resolved (UTC)", when(obj.resolved_at)), ("Resolved by", obj.resolved_by)]
         if obj.discard_requested_by:
@@ -305,6 +309,15 @@ def _number(text: str) -> int:
     if not 0 < number < 2**63:
         raise ValueError(text)
     return number
+
+
+def _in_front_of(letter: DeadLetter) -> DeadLetter | None:
+    """The first that waits of the same stream, which the others are parked behind."""
+    same = DeadLetter.objects.filter(
+        projection=letter.projection, generation=letter.generation, aggregate_id=letter.aggregate_id
+    )
+    waiting = same.filter(state__in=dead_letters.WAITING, position__lt=letter.position)
+    return waiting.only("version").order_by("position").first()
 
 
 def _stream_of(letter: DeadLetter) -> object:

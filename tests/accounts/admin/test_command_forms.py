@@ -211,6 +211,14 @@ def test_an_account_that_a_hold_keeps_from_being_closed_says_what_is_held(bank: 
     assert bank.footprint() == before
 
 
+def test_the_page_of_a_hold_says_whose_account_it_is_on(bank: Bank, teller: Client) -> None:
+    ann = bank.open("10.00", owner="Ann Archer")
+
+    page = teller.get(f"/admin/accounts/hold/{bank.hold(ann, '4.00')}/change/").content.decode()
+
+    assert f'href="{at(ann, "change")}">Ann Archer</a>' in page
+
+
 def test_a_hold_past_its_time_is_offered_for_release_alone(bank: Bank, teller: Client) -> None:
     hold = bank.overdue_hold(bank.open("10.00"), "4.00")
 

@@ -89,6 +89,16 @@ def test_an_operator_retries_and_the_reason_is_recorded(mended: dict[str, bool])
 
 
 @pytest.mark.usefixtures("mended")
+def test_a_parked_event_leads_to_the_one_that_it_waits_behind() -> None:
+    parked, browser = DeadLetter.objects.get(state="parked"), signed_in(make_staff("operator"))
+
+    page, front = (browser.get(f"{BASE}{letter.pk}/change/").content.decode() for letter in (parked, failed()))
+
+    assert f'Waits behind</dt><dd><a class="b-link" href="{BASE}{failed().pk}/change/">version 3</a>' in page
+    assert "Waits behind" not in front
+
+
+@pytest.mark.usefixtures("mended")
 def test_a_discard_needs_a_second_person() -> None:
     operator = signed_in(make_staff("operator"))
     letter = failed()
