@@ -107,12 +107,16 @@ def logging_config(*, level: str, levels: Mapping[str, str], form: str, timestam
                 "foreign_pre_chain": SHARED_PROCESSORS,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+            "nowhere": {"class": "logging.NullHandler"},
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.request": {"level": "CRITICAL"},  # django-structlog's line says it all, the traceback too
             "psycopg.pool": {"level": "WARNING"},  # it tells of each connection lent
-            "django.security.DisallowedHost": {"handlers": [], "propagate": False},  # anyone may send a wrong Host
+            # Anyone may send a wrong Host. Without any handler Python would print line and traceback by itself.
+            "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
             **{module: {"level": wanted} for module, wanted in levels.items()},
         },
     }

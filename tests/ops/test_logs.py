@@ -34,10 +34,18 @@ except ValueError:
 """
 
 
-def speak(**environment: str) -> tuple[str, list[str]]:
-    """The operation's id, and the lines."""
+WRONG_HOST = """
+import django
+django.setup()
+from django.test import Client
+print(Client().get("/admin/", headers={"Host": "evil.example"}).status_code)
+"""
+
+
+def speak(program: str = SPEAK, **environment: str) -> tuple[str, list[str]]:
+    """What was printed (the operation's id), and the lines."""
     ran = subprocess.run(
-        [sys.executable, "-c", SPEAK],
+        [sys.executable, "-c", program],
         env={**os.environ, **environment},
         cwd=ROOT,
         check=True,
@@ -60,6 +68,15 @@ def test_json_lines_carry_the_operation_and_no_secret() -> None:
     assert "bk_" not in failed["exception"]
     assert "ValueError" in failed["exception"]
     assert all(line["timestamp"].endswith("Z") for line in (said, plain, failed))
+
+
+def test_a_host_that_is_not_ours_writes_no_line() -> None:
+    printed, lines = speak(WRONG_HOST, LOG_FORMAT="json")
+
+    assert printed == "400"
+    assert [json.loads(line)["event"] for line in lines] == ["request_finished"], (
+        "one line a request, and no traceback"
+    )
 
 
 def test_a_module_s_own_level_counts() -> None:
