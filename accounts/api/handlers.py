@@ -2,6 +2,7 @@
 
 import sys
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -14,9 +15,15 @@ from ops.timeouts.outage import is_outage
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A host name that is not ours, or a request that Django finds suspicious."""
+    is_host = isinstance(exception, DisallowedHost)
     if not _wants_problem(request):
-        return defaults.bad_request(request, exception)
-    return _answer(request, ErrorCode.MALFORMED_REQUEST, "The request was refused before it was read.")
+        return defaults.bad_request(request, exception, "400_host.html" if is_host else "400.html")
+    told = (
+        "The bank does not answer to the host name in the header Host: it must be one of ALLOWED_HOSTS."
+        if is_host
+        else "The request was refused before it was read. Nothing was done."
+    )
+    return _answer(request, ErrorCode.MALFORMED_REQUEST, told)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
