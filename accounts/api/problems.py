@@ -124,9 +124,20 @@ _CODES: list[tuple[type[Exception], ErrorCode]] = [
 
 
 def _detail(exc: Exception, code: ErrorCode) -> str:
+    if isinstance(exc, _SAYS_NO_REMEDY):
+        return f"{exc.detail} {KINDS[code].remedy}"
     if isinstance(exc, exceptions.APIException) and isinstance(exc.detail, str):
         return str(exc.detail)
     return KINDS[code].title + "."
+
+
+_SAYS_NO_REMEDY = (
+    exceptions.NotAuthenticated,
+    exceptions.MethodNotAllowed,
+    exceptions.NotAcceptable,
+    exceptions.UnsupportedMediaType,
+)
+"""DRF's own sentences, which tell what is wrong and not what to do."""
 
 
 def field_errors(detail: Any) -> list[FieldError]:

@@ -62,6 +62,22 @@ def test_a_method_that_is_not_offered_is_405_with_those_that_are(api: Caller, ba
         )
         assert refusal(answer) == (405, "method_not_allowed")
         assert answer["Allow"] == "GET, HEAD"
+        assert "the Allow header" in answer.json()["detail"]
+    assert bank.footprint() == before
+
+
+def test_what_the_framework_refuses_says_what_to_send_instead(api: Caller, bank: Bank) -> None:
+    path = f"/accounts/{api.open()}/deposits"
+    body = {"amount": "1.00", "currency": "EUR"}
+    before = bank.footprint()
+
+    def detail(**headers: str) -> str:
+        told: str = api.post(path, body, **headers).json()["detail"]
+        return told
+
+    assert "Authorization: Bearer <key>" in detail(Authorization="")
+    assert "application/json" in detail(Content_Type="text/plain")
+    assert "application/json" in detail(Accept="text/html")
     assert bank.footprint() == before
 
 
@@ -73,7 +89,11 @@ def test_a_host_that_is_not_ours_is_a_problem_below_api_and_a_page_elsewhere(ban
     for host in ("evil.example", "a b", "localhost:x", "[::1"):
         answer = Client().get("/api/v1/accounts", headers={"Host": host})
         assert refusal(answer) == (400, "malformed_request")
-    assert Client().get("/admin/", headers={"Host": "evil.example"})["Content-Type"].startswith("text/html")
+        assert "ALLOWED_HOSTS" in answer.json()["detail"]
+        assert "evil" not in answer.json()["detail"]
+    page = Client().get("/admin/", headers={"Host": "evil.example"})
+    assert page["Content-Type"].startswith("text/html")
+    assert "ALLOWED_HOSTS" in page.content.decode()
 
 
 def test_what_nobody_foresaw_is_a_500_that_tells_nothing(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
