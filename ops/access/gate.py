@@ -9,7 +9,7 @@ Any one of these opens it:
 - a signed-in member of staff with the permission.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -44,6 +44,8 @@ PROXY_HEADERS = (
     "HTTP_TRUE_CLIENT_IP",
 )
 MEDIA_TYPE = "application/problem+json"
+READING, CHANGING = ("GET", "HEAD"), ("POST",)
+"""Methods."""
 
 
 class NotLetIn(Exception):
@@ -66,7 +68,7 @@ def for_operators(permission: str, *, changes: bool = False) -> Callable[[View],
         @never_cache
         @wraps(view)
         def guarded(request: HttpRequest, **arguments: str) -> HttpResponse:
-            allowed = ["POST"] if changes else ["GET", "HEAD"]
+            allowed = CHANGING if changes else READING
             try:
                 request.META["ops.actor"] = actor_of(request, permission, changes=changes)
             except NotLetIn as error:
@@ -74,13 +76,25 @@ def for_operators(permission: str, *, changes: bool = False) -> Callable[[View],
             except (OperationalError, InterfaceError):
                 return problem(request, 503, "overloaded", "The database that knows keys and staff does not answer.")
             if request.method not in allowed:
-                return HttpResponseNotAllowed(allowed)
+                return method_refused(request, allowed)
             structlog.contextvars.bind_contextvars(actor=request.META["ops.actor"])
             return view(request, **arguments)
 
         return guarded
 
     return guard
+
+
+def for_everybody(view: View) -> View:
+    """Makes a view that is open to all: GET and HEAD; never cached."""
+
+    @csrf_exempt  # else another method is told of a CSRF token that it lacks, and would be refused with one as well
+    @never_cache
+    @wraps(view)
+    def opened(request: HttpRequest, **arguments: str) -> HttpResponse:
+        return view(request, **arguments) if request.method in READING else method_refused(request, READING)
+
+    return opened
 
 
 def actor_of(request: HttpRequest, permission: str, *, changes: bool) -> str:
@@ -154,9 +168,16 @@ def _require_csrf_token(request: HttpRequest) -> None:
         raise NotLetIn("The CSRF token is missing or wrong: send it as X-CSRFToken.")
 
 
+def method_refused(request: HttpRequest, allowed: Sequence[str]) -> JsonResponse:
+    told = f"{request.method} is not offered here: send {' or '.join(allowed)}."
+    answer = problem(request, 405, "method_not_allowed", told)
+    answer["Allow"] = ", ".join(allowed)
+    return answer
+
+
 def problem(request: HttpRequest, status: int, code: str, detail: str) -> JsonResponse:
     """An RFC 9457 problem, in the shape and with the codes of the API's own."""
-    titles = {401: "Not authenticated", 403: "Permission denied", 503: "Overloaded"}
+    titles = {401: "Not authenticated", 403: "Permission denied", 405: "Method not allowed", 503: "Overloaded"}
     body = {
         "type": f"/problems/{code}",
         "title": titles.get(status, "Not valid"),

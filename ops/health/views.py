@@ -5,10 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
-from ops.access.gate import for_operators
+from ops.access.gate import for_everybody, for_operators
 from ops.access.permissions import VIEW_OPERATIONS
 from ops.health.registry import registered_checks
 from ops.health.report import worst
@@ -31,16 +29,14 @@ def component(request: HttpRequest, component: str) -> HttpResponse:
     return JsonResponse({"component": component, **told}, status=_status(told["status"]))
 
 
-@never_cache
-@require_safe
+@for_everybody
 def ready(request: HttpRequest) -> HttpResponse:
     """Can this process serve requests? Only what no request can do without; 503 when that fails. Open to all, so it
     says which component it is, and no more."""
     return _answer([check for check in registered_checks().values() if check.serving], in_full=False)
 
 
-@never_cache
-@require_safe
+@for_everybody
 def live(request: HttpRequest) -> HttpResponse:
     """Does this process answer at all? Touches nothing: a database that is down is no reason to restart it."""
     return JsonResponse({"status": "healthy"})

@@ -50,6 +50,19 @@ def test_a_stranger_is_refused_everywhere_and_told_how_to_get_in(stranger: Clien
     assert AuditEntry.objects.count() == 0
 
 
+@pytest.mark.parametrize(("method", "path"), [(entry.method, entry.path) for entry in ENDPOINTS])
+def test_another_method_is_a_problem_that_names_the_right_one(db: None, method: str, path: str) -> None:
+    here = Client(enforce_csrf_checks=True, REMOTE_ADDR="127.0.0.1", SERVER_NAME="localhost")
+    for other in {"GET", "POST", "PUT", "DELETE"} - {method}:
+        answer = here.generic(other, path)
+
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed"), other
+        assert answer["Content-Type"] == gate.MEDIA_TYPE
+        assert method in answer["Allow"].split(", ")
+        assert answer.json()["detail"].startswith(f"{other} is not offered here: send {method}")
+    assert AuditEntry.objects.count() == 0
+
+
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 def test_live_and_ready_are_open_to_all(stranger: Client, path: str) -> None:
     assert stranger.get(path).status_code == 200
