@@ -12,6 +12,9 @@ MAX_AMOUNT = 10**13
 MAX_BALANCE = 10**17
 """Most that an account may hold or owe, in minor units. Leaves room below 2**63 for sums."""
 
+_NEGATIVE = re.compile(r"-(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
+_HUGE = re.compile(r"[1-9][0-9]{18,}(?:\.[0-9]+)?", re.ASCII)
+"""Beyond `_DECIMAL`, and never made a number: how long it takes would be the sender's choice."""
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
@@ -53,11 +56,7 @@ def parse_decimal(text: object, currency: str, *, field: str = "amount") -> int:
     exponent = exponent_of(currency)
     match = _DECIMAL.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise Refusal(
-            ErrorCode.INVALID_AMOUNT,
-            f'Write the amount as a string of digits with a point, such as "{format_minor(1234, currency)}".',
-            field=field,
-        )
+        raise _not_a_decimal(text, currency, field)
     whole, decimals = match.group(1), match.group(2) or ""
     if len(decimals) > exponent:
         raise Refusal(
@@ -67,12 +66,22 @@ def parse_decimal(text: object, currency: str, *, field: str = "amount") -> int:
         )
     minor = int(whole + decimals.ljust(exponent, "0"))
     if minor > MAX_AMOUNT:
-        raise Refusal(
-            ErrorCode.AMOUNT_TOO_LARGE,
-            f"The amount is above the limit of {format_minor(MAX_AMOUNT, currency)} {currency}.",
-            field=field,
-        )
+        raise _too_large(currency, field)
     return minor
+
+
+def _not_a_decimal(text: object, currency: str, field: str) -> Refusal:
+    if isinstance(text, str) and _HUGE.fullmatch(text):
+        return _too_large(currency, field)
+    told = f'Write the amount as a string of digits with a point, such as "{format_minor(1234, currency)}".'
+    if isinstance(text, str) and _NEGATIVE.fullmatch(text):
+        told = "The amount must not be negative."
+    return Refusal(ErrorCode.INVALID_AMOUNT, told, field=field)
+
+
+def _too_large(currency: str, field: str) -> Refusal:
+    told = f"The amount is above the limit of {format_minor(MAX_AMOUNT, currency)} {currency}."
+    return Refusal(ErrorCode.AMOUNT_TOO_LARGE, told, field=field)
 
 
 def parse_money(text: object, currency: str, *, field: str = "amount") -> Money:

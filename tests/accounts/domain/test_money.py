@@ -71,6 +71,20 @@ def test_an_amount_above_the_limit_is_refused_and_the_limit_itself_is_not() -> N
     assert refused.value.code is ErrorCode.AMOUNT_TOO_LARGE
 
 
+@pytest.mark.parametrize("text", ["100000000000.01", "9" * 18, "9" * 19, "99999999999999999999.00", "9" * 5000])
+def test_an_amount_of_any_length_above_the_limit_is_told_so(text: str) -> None:
+    with pytest.raises(Refusal, match=r"above the limit of 100000000000\.00 EUR") as refused:
+        parse_money(text, "EUR")
+    assert refused.value.code is ErrorCode.AMOUNT_TOO_LARGE
+
+
+@pytest.mark.parametrize("text", ["-1", "-1.00", "-0.01", "-" + "9" * 30])
+def test_an_amount_below_zero_is_told_so(text: str) -> None:
+    with pytest.raises(Refusal, match="must not be negative") as refused:
+        parse_decimal(text, "EUR", field="overdraft_limit")
+    assert (refused.value.code, refused.value.field) == (ErrorCode.INVALID_AMOUNT, "overdraft_limit")
+
+
 @given(st.text(max_size=30), currencies)
 def test_any_text_is_either_money_or_a_refusal(text: str, currency: str) -> None:
     try:
