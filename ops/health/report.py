@@ -25,7 +25,7 @@ class Crossed:
 @dataclass(frozen=True, slots=True)
 class Limit:
     """From where on a value is `degraded` or `unhealthy`: above these, or with `least` below. `said` is what it means
-    for people. A value that was not measured (None) crosses nothing."""
+    for people, with other values by their names in braces. A value that was not measured (None) crosses nothing."""
 
     value: str
     said: str
@@ -59,10 +59,9 @@ def judge(values: dict[str, Any], limits: Iterable[Limit], *, well: str) -> Repo
     for limit in limits:
         if found := limit.crossed(values.get(limit.value)):
             crossed.append(found)
-            beyond = "below" if limit.least else "above"
-            reasons.append(
-                f"{limit.said} ({limit.value} {_short(found.measured)}, {beyond} {_short(found.threshold)})"
-            )
+            beyond = f"{'below' if limit.least else 'above'} {_short(found.threshold)}"
+            said = limit.said.format_map(values)
+            reasons.append(f"{said} ({limit.value} {_short(found.measured)}, {beyond})")
     return Report(worst(found.status for found in crossed), "; ".join(reasons) or well, values, tuple(crossed))
 
 

@@ -11,8 +11,8 @@ from ops.timeouts.attempts import WINDOW
 ENOUGH_ATTEMPTS = 10
 """Attempts within the window from which on a rate says something."""
 LIMITS = (
-    Limit("timeout_rate", "calls time out", degraded=0.1, unhealthy=0.5),
-    Limit("breakers_open", "components are left alone after failing", degraded=0),
+    Limit("timeout_rate", "calls to {slowest} time out", degraded=0.1, unhealthy=0.5),
+    Limit("breakers_open", "left alone after failing: {left_alone}", degraded=0),
 )
 
 
@@ -22,17 +22,20 @@ def check_timeouts() -> Report:
 
 
 def timeout_values() -> dict[str, Any]:
-    """`timeout_rate` is that of the worst component with enough attempts; None where there is none."""
+    """`timeout_rate` is that of `slowest`, the worst component with enough attempts; None where there is none."""
     found = rates()
-    telling = [
-        rate.timeout_rate
-        for rate in found.values()
+    telling = {
+        name: rate.timeout_rate
+        for name, rate in found.items()
         if rate.timeout_rate is not None and rate.attempts >= ENOUGH_ATTEMPTS
-    ]
+    }
     breakers = breaker_states()
+    open_ones = [name for states in breakers.values() for name, state in states.items() if state != "closed"]
     return {
-        "timeout_rate": max(telling, default=None),
-        "breakers_open": sum(state != "closed" for states in breakers.values() for state in states.values()),
+        "timeout_rate": max(telling.values(), default=None),
+        "slowest": max(telling, key=telling.__getitem__, default=None),
+        "breakers_open": len(open_ones),
+        "left_alone": ", ".join(sorted(set(open_ones))),
         "window_seconds": WINDOW,
         "components": {
             name: {

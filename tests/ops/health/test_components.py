@@ -176,6 +176,8 @@ def test_the_timeout_rate_is_timeouts_of_attempts(operator: Operator) -> None:
     assert (after["attempts"] - before["attempts"], after["timeouts"] - before["timeouts"]) == (120, 30)
     assert after["timeout_rate"] == pytest.approx(after["timeouts"] / after["attempts"], abs=1e-4)
     assert told["status"] == "degraded"
+    assert told["reason"].startswith("calls to kafka time out (timeout_rate ")
+    assert operator.get("/health").json()["components"]["timeouts"]["reason"] == told["reason"]
 
 
 def test_without_an_attempt_there_is_no_timeout_rate(operator: Operator, tmp_path: Path) -> None:
