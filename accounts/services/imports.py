@@ -169,9 +169,9 @@ class _Run:
             if number % CHUNK == 0:
                 self._progress(number)
         if number < wanted:
-            raise self._differs(f"it has {number} lines, and {wanted} were taken before")
+            raise self._differs(f"it was taken up to line {wanted}, and this one ends after line {number}")
         if digest != bytes(self._record.digest):
-            raise self._differs(f"its first {wanted} lines are not those that were taken")
+            raise self._differs(f"what was taken of it, up to line {wanted}, is not how this one begins")
 
     def _differs(self, how: str) -> Refusal:
         message = f"Under this key another file was begun: {how}. Nothing was done."
@@ -183,7 +183,7 @@ class _Run:
             return None
         item = self._read(line.raw, line.number)
         if not line.is_ended and isinstance(item, Refused) and item.code is ErrorCode.MALFORMED_REQUEST:
-            raise Interrupted(f"The file ends within line {line.number}.")
+            raise Interrupted(f"The file ends within line {line.number}. {item.message}")
         return item
 
     def _execute(self, chunk: Sequence[tuple[Line, Envelope | Refused | None]], *, is_last: bool) -> None:

@@ -146,6 +146,7 @@ def test_a_last_line_that_is_cut_off_is_not_taken(api: Caller) -> None:
 
     assert where(answer) == (400, "import_incomplete", 1)
     assert "line 2" in answer.json()["detail"]
+    assert "not valid JSON" in answer.json()["detail"], "what is wrong with it, where the file was not cut off"
     assert api.balance(account_id) == "1.00"
     assert counts(send(api, body)) == (2, 2, 0, True)
     assert api.balance(account_id) == "8.00"
