@@ -51,7 +51,10 @@ def restart(names: Sequence[str]) -> None:
     before = register.running()
     name = names[0] if len(names) == 1 else ""
     if name not in before:
-        raise Refusal(f"Name one service to restart, such as restart relay. Running are: {', '.join(before)}.")
+        unknown = f"There is no service {name} here. " if name else ""
+        raise Refusal(
+            f"{unknown}Name one service to restart, such as restart relay. Running are: {', '.join(before)}."
+        )
     register.ask_to_restart(name)
     pid = _successor(register, name, before[name])
     print(f"{name} was restarted: process {pid} has taken the place of {before[name]}.")

@@ -146,6 +146,13 @@ def test_a_service_that_does_not_run_is_refused_with_those_that_do(
         assert checkout.take_restarts() == []
 
 
+def test_a_service_of_a_name_that_is_none_is_told_so(checkout: Register, log, stop, program: Program):
+    with Supervisor(log, stop, checkout) as supervisor:
+        supervisor.start(program("relay", SLEEP))
+        with pytest.raises(Refusal, match=r"^There is no service relais here\. Name one"):
+            running.restart(("relais",))
+
+
 def test_without_a_running_bank_there_is_nothing_to_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(running, "VAR", tmp_path)
     with pytest.raises(Refusal, match="The bank does not run in this checkout"):
