@@ -9,6 +9,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from ops.access.permissions import EXPORT_LISTS
@@ -127,7 +128,7 @@ class KeysetAdmin(ReadOnlyAdmin):
         selection = self.selection(request)
         columns = (*self.columns, PICK) if selection else self.columns
         context = {
-            "title": str(self.opts.verbose_name_plural).capitalize(),
+            "title": capfirst(self.opts.verbose_name_plural),
             "admin": self,
             "form": form,
             "is_narrowed": bool(form.given()),

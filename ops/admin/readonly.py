@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.text import capfirst
 
 from ops.admin.pages import PagesAdmin
 
@@ -59,4 +60,4 @@ class ReadOnlyAdmin(PagesAdmin):
 
     def object_fields(self, obj: Model) -> list[tuple[str, object]]:
         """Name and value of each field, for `ops/object.html`."""
-        return [(str(f.verbose_name).capitalize(), getattr(obj, f.attname)) for f in obj._meta.concrete_fields]
+        return [(capfirst(str(f.verbose_name)), getattr(obj, f.attname)) for f in obj._meta.concrete_fields]

@@ -53,6 +53,13 @@ def entries(action: str) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(action=action).order_by("id"))
 
 
+@pytest.mark.parametrize(("path", "title"), [("apikey", "API keys"), ("webhook", "Webhooks")])
+def test_a_list_is_titled_as_the_menu_calls_it(supervisor: Client, path: str, title: str) -> None:
+    page = supervisor.get(f"/admin/ops/{path}/")
+
+    assert page.context["title"] == title
+
+
 def test_a_key_is_shown_once_and_works(supervisor: Client, acme: ApiClient) -> None:
     page = issue(supervisor, acme, scopes=["accounts:read", "ops:read"])
 
