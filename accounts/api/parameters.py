@@ -14,7 +14,7 @@ def refuse_unknown_parameters(request: Request, *known: str) -> None:
     """
     for name, values in request.query_params.lists():
         if name not in known:
-            detail = f"There is no such query parameter.{did_you_mean(name, known)}"
-            raise Refusal(ErrorCode.UNKNOWN_FIELD, detail, field=name[:60])
+            instead = did_you_mean(name, known) or f" Known are: {', '.join(known) or 'none here'}."
+            raise Refusal(ErrorCode.UNKNOWN_FIELD, f"There is no such query parameter.{instead}", field=name[:60])
         if len(values) > 1:
             raise Refusal(ErrorCode.VALIDATION_FAILED, "Send this query parameter once.", field=name)

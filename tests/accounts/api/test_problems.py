@@ -81,6 +81,19 @@ def test_what_the_framework_refuses_says_what_to_send_instead(api: Caller, bank:
     assert bank.footprint() == before
 
 
+def test_a_query_parameter_that_is_none_is_refused_with_those_that_are(api: Caller) -> None:
+    account = f"/accounts/{api.open()}"
+
+    def detail(path: str, name: str) -> str:
+        answer = api.get(account + path, {name: "5"})
+        assert refusal(answer) == (400, "unknown_field")
+        told: str = answer.json()["detail"]
+        return told
+
+    assert detail("/transactions", "limit") == "There is no such query parameter. Known are: cursor, page_size."
+    assert detail("/balance", "min_versoin") == "There is no such query parameter. Did you mean min_version?"
+
+
 def test_an_answer_that_is_not_json_is_not_to_be_had(api: Caller) -> None:
     assert refusal(api.get("/accounts", Accept="text/html")) == (406, "not_acceptable")
 
