@@ -200,7 +200,6 @@ def _close(command: c.CloseAccount, facts: Facts) -> Decision:
     return [(account.id, e.AccountClosed())]
 
 
-
 def _require_overdraft_within(limit: int, product: str) -> None:
     highest = PRODUCTS[product].max_overdraft
     if not 0 <= limit <= highest:

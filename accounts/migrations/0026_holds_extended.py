@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0023_open_holds_of_an_account")]
+    dependencies = [("accounts", "0025_broken_seals")]
 
     operations = [
         migrations.AlterField(
