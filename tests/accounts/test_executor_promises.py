@@ -13,8 +13,9 @@ import pytest
 from django.db import connections, transaction
 
 from accounts.domain.commands import Command, Deposit, PlaceHold, ReverseTransaction, Transfer, Withdraw
-from accounts.domain.decide import Decision, Facts
+from accounts.domain.decide import Decision
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.facts import Facts
 from accounts.domain.money import Money
 from accounts.models import Hold
 from accounts.services import Envelope, Executed, Outcome, Refused, execute, executor

@@ -78,7 +78,7 @@ def test_a_capture_pays_an_account_of_anyone_and_tells_nothing_of_it(api: Caller
 @pytest.mark.parametrize(
     ("target", "code"),
     [
-        (str(new_id()), (404, "account_not_found")),
+        ("01980a2b-6f3e-7c11-9d4a-0f6f3c2b1a55", (404, "account_not_found")),
         ("somebody", (400, "validation_failed")),
         (None, (400, "validation_failed")),
     ],

@@ -10,8 +10,10 @@ import pytest
 from accounts.domain import commands as c
 from accounts.domain import events as e
 from accounts.domain.account import Account, BrokenStream, Status, evolve
-from accounts.domain.decide import MAX_HOLD, BookedPosting, Decision, Facts, decide
+from accounts.domain.decide import Decision, decide
+from accounts.domain.decide_holds import MAX_HOLD
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.facts import BookedPosting, Facts
 from accounts.domain.holds import Hold, HoldStatus, evolve_hold
 from accounts.domain.journal import imbalances
 from accounts.domain.money import MAX_AMOUNT, MAX_BALANCE, Money
