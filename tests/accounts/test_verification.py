@@ -143,7 +143,9 @@ def test_an_event_that_cannot_be_read_costs_no_other_its_proof(version: int, swe
         (version,),
     ).fetchall()
 
-    [stream, *rows] = verify().first_differences
+    [stream, *others] = verify().first_differences
+    days = [sentence for sentence in others if sentence.startswith("ledger_days: ")]
+    rows = [sentence for sentence in others if sentence not in days]
 
     assert f"version {version}: its hash does not fit its content" in stream
     assert set(rows) == {
@@ -151,6 +153,7 @@ def test_an_event_that_cannot_be_read_costs_no_other_its_proof(version: int, swe
         f"journal_lines: row {2 * position} has no event",
         f"transactions: row {position} has no event",
     }
+    assert days, "sums of which one event is not known"
 
 
 def test_what_two_currencies_make_up_for_is_no_balance(bank: Bank, sweeper: psycopg.Connection) -> None:

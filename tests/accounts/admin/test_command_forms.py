@@ -264,7 +264,7 @@ def test_a_reversal_undoes_a_transaction_once(bank: Bank, supervisor: Client) ->
     ("command", "fields", "field", "says"),
     [
         ("deposit", {"amount": "0"}, "amount", "above zero"),
-        ("deposit", {"amount": "-1"}, "amount", "digits with a point"),
+        ("deposit", {"amount": "-1"}, "amount", "must not be negative"),
         ("deposit", {"amount": "1,50"}, "amount", "digits with a point"),
         ("deposit", {"amount": "1e3"}, "amount", "digits with a point"),
         ("deposit", {"amount": "NaN"}, "amount", "digits with a point"),

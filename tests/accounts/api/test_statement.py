@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 from msgspec import structs
+from structlog.testing import capture_logs
 
 from accounts.domain.commands import Command, Deposit, FreezeAccount, OpenAccount, Transfer, UnfreezeAccount, Withdraw
 from accounts.domain.money import Money
 from accounts.services import Executed, execute
 from eventstore import snapshots, store
-from eventstore.errors import BrokenHistory
 from eventstore.events import new_id
 from eventstore.models import Event
 from tests.accounts.api.caller import Caller, fields_at_fault, refusal
@@ -217,5 +217,10 @@ def test_balances_and_totals_that_contradict_each_other_are_not_told(api: Caller
     state = store.load(ann).state
     snapshots.save("account", snapshots.Snapshot(ann, 2, 1, structs.replace(state, balance=7)))
 
-    with pytest.raises(BrokenHistory, match="0 at version 0, 1100 and 0 after it do not make 7 at version 2"):
-        api.get(f"/accounts/{ann}/statement", days(1, 31))
+    with capture_logs() as logs:
+        answer = api.get(f"/accounts/{ann}/statement", days(1, 31))
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "broken_history")
+    assert "1100" not in answer.content.decode()
+    [broken] = [each["error"] for each in logs if each["event"] == "history_broken"]
+    assert "0 at version 0, 1100 and 0 after it do not make 7 at version 2" in broken

@@ -307,7 +307,7 @@ def test_an_account_that_opens_at_another_balance_than_its_deposit_stops_its_fol
         (None, e.HoldReleased(hold_id=HOLD, amount=300, held=0)),
         (hold(account_id=BOB), e.HoldReleased(hold_id=HOLD, amount=300, held=0)),
         (hold(status=HoldStatus.EXPIRED), e.HoldReleased(hold_id=HOLD, amount=300, held=0)),
-        (hold(), e.HoldReleased(hold_id=HOLD, amount=299, held=0)),
+        (hold(), e.HoldExpired(hold_id=HOLD, amount=299, held=1)),
         (hold(), e.HoldReleased(hold_id=HOLD, amount=301, held=0)),
         (
             hold(),

@@ -105,18 +105,27 @@ with operation("job", "elsewhere", timeout=None):
 """
 
 
-def test_processes_of_other_containers_on_the_same_volume_tell_of_themselves(operator: Operator) -> None:
+def test_processes_of_other_containers_on_the_same_volume_tell_of_themselves(
+    operator: Operator, tmp_path: Path
+) -> None:
+    script = tmp_path / "elsewhere.py"
+    script.write_text(ELSEWHERE)
     unshare = program("unshare", "util-linux")
     container = [unshare, "--user", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
-    with subprocess.Popen([*container, sys.executable, "-c", ELSEWHERE], cwd=ROOT, stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*container, sys.executable, str(script)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+    ) as process:
         try:
             wait_until(lambda: "elsewhere" in {seen.process["host"] for seen in board.boards() if seen.facts}, 30)
             samples = scraped(operator)
         finally:
             process.kill()
-    assert value(samples, "bank_processes", process="-c") == 1
-    assert value(samples, "bank_process_memory_bytes", process="-c") > 10_000_000
-    assert value(samples, "bank_process_cpu_seconds_total", process="-c") > 0
+    assert value(samples, "bank_processes", process="elsewhere.py") == 1
+    assert value(samples, "bank_process_memory_bytes", process="elsewhere.py") > 10_000_000
+    assert value(samples, "bank_process_cpu_seconds_total", process="elsewhere.py") > 0
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
