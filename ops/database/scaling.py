@@ -5,8 +5,8 @@ to its floor. What moves here is the ceiling: it begins low, rises while callers
 long not needed it, so that a burst in one process does not keep PostgreSQL's connections from the others.
 
 This is decided in each process for its own pool, by its own waits. POOL_MIN_CONNECTIONS and POOL_MAX_CONNECTIONS
-are limits of each process as well: processes x POOL_MAX_CONNECTIONS must stay below PostgreSQL's max_connections,
-which nothing here checks or divides up.
+are limits of each process as well: processes x POOL_MAX_CONNECTIONS must stay below PostgreSQL's max_connections.
+Nothing divides that up; `/health/database` tells where it does not fit.
 """
 
 import math

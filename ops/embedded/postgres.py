@@ -1,6 +1,7 @@
 """A private PostgreSQL on the loopback interface, with fsync, checksums and password sign-in over TCP only."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,11 @@ from ops.embedded.secrets import Secrets
 OWNER, APPLICATION, SUPERUSER = "banking_es_owner", "banking_es_app", "postgres"
 ROLES = ROOT / "deploy" / "roles.sql"
 STOP_BY = 13.6
+LEAST_CONNECTIONS = 200
+POOLS = 10
+"""At least as many as the bank's processes have between them."""
+BESIDE_POOLS = 40
+"""Connections of commands, jobs and people."""
 READY_WITHIN = 120.0
 """Seconds; after a crash the server first replays its write-ahead log."""
 
@@ -30,7 +36,7 @@ listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''
 password_encryption = 'scram-sha-256'
-max_connections = 200
+max_connections = {connections}
 
 fsync = on
 synchronous_commit = on
@@ -62,8 +68,8 @@ class Cluster:
         self._account = account
         self._environment = environment
 
-    def prepare(self, port: int, password: str) -> None:
-        """Have a data directory that is set up for `port` and that no older server still uses.
+    def prepare(self, port: int, password: str, connections: int = LEAST_CONNECTIONS) -> None:
+        """Have a data directory that is set up for `port` and so many clients, and that no older server still uses.
 
         Raises:
             Refusal: the directory cannot be reached or made.
@@ -76,7 +82,7 @@ class Cluster:
         else:
             self._create(place, password)
         _end_leftover(self.directory)
-        self._write_configuration(port)
+        self._write_configuration(port, connections)
 
     def spec(self) -> ChildSpec:
         """SIGINT is PostgreSQL's fast shutdown; SIGQUIT its immediate one, after which it recovers on start."""
@@ -126,11 +132,20 @@ class Cluster:
             )
         place.rename(self.directory)
 
-    def _write_configuration(self, port: int) -> None:
-        write_private(self.directory / "postgresql.conf", CONFIGURATION.format(host=LOOPBACK, port=port))
+    def _write_configuration(self, port: int, connections: int) -> None:
+        configuration = CONFIGURATION.format(host=LOOPBACK, port=port, connections=connections)
+        write_private(self.directory / "postgresql.conf", configuration)
         write_private(self.directory / "pg_hba.conf", SIGN_IN)
         for name in ("postgresql.conf", "pg_hba.conf"):
             give(self.directory / name, self._account)
+
+
+def connections_for(most_of_a_pool: str) -> int:
+    """How many clients the server takes, so that all pools may be full at once. What is no number is refused by the
+    settings, which each process reads."""
+    if not re.fullmatch("[0-9]{1,4}", most_of_a_pool, re.ASCII):
+        return LEAST_CONNECTIONS
+    return max(LEAST_CONNECTIONS, POOLS * int(most_of_a_pool) + BESIDE_POOLS)
 
 
 def data_major(directory: Path) -> int | None:

@@ -25,6 +25,7 @@ class Servers:
         self._secrets = secrets
         self._environment = environment.base(caller)
         self._database = database
+        self._connections = postgres.connections_for(caller.get("POOL_MAX_CONNECTIONS", ""))
         ports = read_json(directory / "ports.json")
         chosen: dict[str, int] = {}
         for name in PORTS:
@@ -49,7 +50,7 @@ class Servers:
             started.append((supervisor.start(self._redis_spec()), self._redis_answers, redis.READY_WITHIN))
         if with_postgres:
             cluster = self._cluster()
-            cluster.prepare(self._postgres_port, self._secrets.postgres)
+            cluster.prepare(self._postgres_port, self._secrets.postgres, self._connections)
             started.append((supervisor.start(cluster.spec()), self._postgres_answers, postgres.READY_WITHIN))
         if with_kafka:
             started.append((supervisor.start(self.kafka.spec()), self.kafka.answers, kafka.READY_WITHIN))

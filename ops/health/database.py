@@ -74,6 +74,7 @@ def check_database() -> Report:
         "connections_to_this_database": ours,
         "max_connections": most,
         "connection_utilization": round(used / most, 4),
+        "pools_may_open": sum(pool["limit"] for pool in pool_facts()),
         "oldest_transaction_seconds": round(oldest, 3),
         "oldest_transaction_beside_jobs_seconds": round(oldest_beside_jobs, 3),
         "transactions_committed": committed,
@@ -83,7 +84,17 @@ def check_database() -> Report:
         "size_bytes": size,
         "version": version,
     }
-    return judge(values, LIMITS, well="answers")
+    return judge(values, LIMITS, well=_well(values))
+
+
+def _well(values: dict[str, Any]) -> str:
+    """That the pools could together ask for more than there is becomes an outage only under load: better told now."""
+    if values["pools_may_open"] <= values["max_connections"]:
+        return "answers"
+    return (
+        "answers; but the pools of this machine may together open {pools_may_open} connections, and it takes "
+        "{max_connections}: lower POOL_MAX_CONNECTIONS, or raise the server's max_connections"
+    ).format_map(values)
 
 
 def _oldest_beside_jobs(cursor: Any, oldest: float) -> float:

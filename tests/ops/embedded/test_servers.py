@@ -77,6 +77,24 @@ def test_postgres_is_durable_and_listens_to_this_machine_alone(as_superuser, set
     assert as_superuser.execute("SELECT current_setting(%s)", [setting]).fetchone() == (value,)
 
 
+@pytest.mark.parametrize(
+    ("most", "connections"), [("", 200), ("5", 200), ("20", 240), ("200", 2040), ("many", 200), ("-1", 200)]
+)
+def test_postgres_takes_all_pools_at_their_fullest_and_some_more(most: str, connections: int):
+    assert postgres.connections_for(most) == connections
+
+
+def test_the_private_server_takes_as_many_as_the_pools_may_open(tmp_path):
+    caller = {**os.environ, "POOL_MAX_CONNECTIONS": "30"}
+    log = ReadableLog()
+    with Supervisor(log, StopRequest(), Register(tmp_path / "run")) as supervisor:
+        servers = Servers(tmp_path, generate(), caller, "banking_es_trial")
+        servers.start(supervisor, with_redis=False)
+        with psycopg.connect(servers.addresses().database) as connection:
+            assert connection.execute("SHOW max_connections").fetchone() == ("340",)
+    log.close()
+
+
 def test_only_the_right_password_opens_postgres_and_a_wrong_one_is_told(started):
     address = started[0].addresses().database
     assert postgres.answers(address)

@@ -108,6 +108,21 @@ def test_a_server_full_of_connections_is_told_of_and_takes_no_process_out_of_ser
     assert "the server's connections run out" in full["reason"]
 
 
+def test_pools_that_may_open_more_than_the_server_takes_are_told_of_before_they_do(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts.tell()
+    fits = operator.component("database")
+    monkeypatch.setattr("ops.health.database.pool_facts", lambda: [{"limit": 500}, {"limit": 700}])
+    too_many = operator.component("database")
+
+    assert fits["reason"] == "answers"
+    assert 0 < fits["values"]["pools_may_open"] <= fits["values"]["max_connections"]
+    most = too_many["values"]["max_connections"]
+    assert f"may together open 1200 connections, and it takes {most}: lower" in too_many["reason"]
+    assert too_many["status"] == "healthy"
+
+
 def test_the_pool_tells_of_all_connections_in_use(operator: Operator) -> None:
     operator.get("/health/database")
     with all_connections_taken(patience=0.2):
