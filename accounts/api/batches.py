@@ -1,4 +1,4 @@
-"""`POST /batches`: many commands in one request and one transaction, with an outcome for each."""
+"""`POST /batches`: many commands in one request, with an outcome for each."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ class BatchResultSerializer(serializers.Serializer[Any]):
 
 
 class Batch(ApiView):
-    """Executes commands in order, in one transaction; each sees the effect of those before it."""
+    """Executes commands in order, as `accounts.services.execute`; each sees the effect of those before it."""
 
     required_scopes = {"POST": COMMAND_SCOPES}
 

@@ -234,9 +234,9 @@ def documents_batch(
         operation_id="batch",
         summary="Execute many commands",
         description=(
-            "Executes commands in order, in one transaction; each sees the effect of those before it. A refused "
-            "command changes nothing and does not stop the others. With `atomic`, one refusal refuses them all, "
-            "and the answer is the problem `batch_rejected` with all `outcomes`. Sent again with the same key, "
+            "Executes commands in order; each sees the effect of those before it. A refused command changes nothing "
+            "and does not stop the others. With `atomic` they are one transaction: one refusal refuses them all, and "
+            "the answer is the problem `batch_rejected` with all `outcomes`. Sent again with the same key, "
             f"executed commands are not executed again. Commands: {', '.join(f'`{name}`' for name in commands)}."
         ),
         tags=["batches"],
