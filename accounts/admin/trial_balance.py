@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from accounts.admin.cells import amount
@@ -30,7 +30,10 @@ class DayForm(forms.Form):
 
 @admin.register(LedgerDay)
 class TrialBalanceAdmin(ReadOnlyAdmin):
-    """One page for each day."""
+    """One page for each day, and none for a row."""
+
+    def get_urls(self) -> list[URLPattern]:
+        return [path("", self.admin_site.admin_view(self.changelist_view), name="accounts_ledgerday_changelist")]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """`?day=`, today unless given."""
