@@ -125,3 +125,9 @@ def refused(bank: Bank, action: Callable[[], object]) -> ErrorCode:
         action()
     assert bank.footprint() == before
     return refusal.value.code
+
+
+def funds(account_id: object) -> tuple[int, int, int]:
+    """Ledger balance, held and available, in minor units."""
+    row = Account.objects.get(id=account_id)
+    return row.balance, row.held, row.available
