@@ -177,6 +177,29 @@ def test_a_rebuild_supersedes_the_letters_of_the_tables_that_it_replaced(
     call_command("verify_ledger")
 
 
+@pytest.mark.usefixtures("fragile")
+def test_a_letter_whose_tables_are_replaced_while_it_is_being_resolved_is_left_alone(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick, _ = poisoned(bank)
+    catch_up(projections.registered())
+    letter = DeadLetter.objects.get(state="failed", projection="transactions")
+    found = dead_letters._stream_of
+
+    def replaced_after_that(*which: Any) -> Any:
+        stream = found(*which)
+        call_command("rebuild_projection", "transactions")
+        return stream
+
+    monkeypatch.setattr(dead_letters, "_stream_of", replaced_after_that)
+    with pytest.raises(NotResolvable, match="was rebuilt meanwhile: look at its new dead letters"):
+        dead_letters.retry(letter.id, by="staff:alice")
+
+    assert amounts(sick) == [100, 200]
+    letter.refresh_from_db()
+    assert letter.state == "superseded"
+
+
 def test_undoing_a_rebuild_has_the_letters_wait_again(bank: Bank, fragile: dict[str, bool]) -> None:
     sick, _ = poisoned(bank)
     catch_up(projections.registered())

@@ -321,6 +321,18 @@ def test_accounts_without_events_are_removed_some_at_a_time(
     assert list(Account.objects.values()) == before
 
 
+def test_a_rebuild_after_an_undo_begins_at_the_first_event(bank: Bank, sweeper: psycopg.Connection) -> None:
+    history(bank)
+    rebuild(Transactions(), QUIET)
+    undo(Transactions())
+
+    generations = "SELECT DISTINCT generation FROM projection_checkpoints WHERE projection = 'transactions'"
+    assert sweeper.execute(generations).fetchall() == [(1,)]
+    history(bank, transfers=3)
+    assert (rebuild(Transactions(), QUIET).rows, generation("transactions")) == (48, 2)
+    call_command("verify_ledger")
+
+
 def test_the_command_rebuilds_and_undoes(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
     history(bank)
     call_command("rebuild_projection", "transactions", "--dry-run")
