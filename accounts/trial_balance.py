@@ -13,10 +13,10 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.domain.errors import ErrorCode, Refusal
+from accounts.projections.ledger_days import LedgerDays
 from accounts.statement import SETTLED_AFTER
 from eventstore.following import age_of_what_lacks
 
-READ_MODEL = "ledger_days"
 _FIGURES = """
     SELECT currency, ledger_account, coalesce(sum(credits + debits) FILTER (WHERE day < %(day)s), 0),
            coalesce(sum(credits) FILTER (WHERE day = %(day)s), 0),
@@ -86,7 +86,7 @@ def trial_balance(day: date) -> TrialBalance:
     if day > now.date():
         raise Refusal(ErrorCode.VALIDATION_FAILED, "That day has not begun (days are UTC days).", field="day")
     ends = datetime.combine(day, time(), UTC) + timedelta(days=1)
-    lacks = age_of_what_lacks(READ_MODEL)  # before the figures, which may then be newer, never older
+    lacks = age_of_what_lacks(LedgerDays.name)  # before the figures, which may then be newer, never older
     behind = lacks is not None and now - timedelta(seconds=lacks) < ends
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, {"day": day})

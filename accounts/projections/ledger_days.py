@@ -9,6 +9,7 @@ from datetime import UTC, date
 from typing import Any
 
 from accounts.domain.events import POSTING_TYPES
+from accounts.domain.journal import ACCOUNT_PREFIX
 from accounts.projections.rows import OTHER_TYPES, JournalRow, journal_rows
 from eventstore.events import StoredEvent
 from eventstore.projections import Projection
@@ -45,7 +46,7 @@ Movements = dict[tuple[date, str, str], Movement]
 
 def add_line(movements: Movements, line: JournalRow) -> None:
     """Counts a line of the journal into the day on which it was recorded."""
-    name = CUSTOMERS if line.ledger_account.startswith("account:") else line.ledger_account
+    name = CUSTOMERS if line.ledger_account.startswith(ACCOUNT_PREFIX) else line.ledger_account
     key = line.recorded_at.astimezone(UTC).date(), line.currency, name
     movements.setdefault(key, Movement()).add(line.amount)
 
@@ -65,7 +66,7 @@ class LedgerDays(Projection[Movements]):
                 OFFSET 0) AS posting, -- OFFSET: each field is read once, not once for each use of it
                LATERAL (VALUES (0, '{CUSTOMERS}', posting.amount), (1, contra, -posting.amount))
                    AS line (side, ledger_account, amount)
-         WHERE posting.amount <> 0 AND (side = 0 OR NOT starts_with(contra, 'account:'))
+         WHERE posting.amount <> 0 AND (side = 0 OR NOT starts_with(contra, '{ACCOUNT_PREFIX}'))
          GROUP BY day, currency, ledger_account
          ORDER BY day, currency COLLATE "C", ledger_account COLLATE "C"
         {ADD_UP}
