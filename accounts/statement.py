@@ -7,7 +7,7 @@ up to its end, lets anybody see that it is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 from uuid import UUID
 
 from django.db import connection
@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import selectors
+from accounts.days import SETTLED_AFTER, begin_of, end_of
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import POSTING_TYPES
 from eventstore import store
@@ -22,8 +23,6 @@ from eventstore.errors import BrokenHistory
 from eventstore.models import Event
 
 LONGEST = timedelta(days=366)
-SETTLED_AFTER = timedelta(minutes=5)
-"""After the last day's end, nothing of that day can be on its way any more: commands are given up sooner."""
 _INSTANT = timedelta(microseconds=1)
 
 _TOTALS = """
@@ -84,8 +83,8 @@ def statement(account_id: UUID, first_day: date, last_day: date, custodian: str 
             field="to",
             opened_at=account.opened_at.isoformat(),
         )
-    ends = _begin_of(last_day) + timedelta(days=1)
-    opening_version = store.version_at(account_id, _begin_of(first_day) - _INSTANT)
+    ends = end_of(last_day)
+    opening_version = store.version_at(account_id, begin_of(first_day) - _INSTANT)
     closing_version = store.version_at(account_id, ends - _INSTANT)
     opening_balance, closing_balance = _balances_at(account_id, opening_version, closing_version)
     count, credits_, debits = _totals(account_id, opening_version, closing_version)
@@ -110,10 +109,6 @@ def statement(account_id: UUID, first_day: date, last_day: date, custodian: str 
         closing_hash=bytes(selectors.events(account_id).get(version=closing_version).hash).hex(),
         is_final=now >= ends + SETTLED_AFTER,
     )
-
-
-def _begin_of(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _balances_at(account_id: UUID, *versions: int) -> Iterator[int]:

@@ -6,16 +6,15 @@ Days are UTC days, by the moment of recording, as everywhere here. The figures c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from itertools import groupby
 
 from django.db import connection
 from django.utils import timezone
 
+from accounts.days import SETTLED_AFTER, end_of, lacks_of
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.projections.ledger_days import LedgerDays
-from accounts.statement import SETTLED_AFTER
-from eventstore.following import age_of_what_lacks
 
 _FIGURES = """
     SELECT currency, ledger_account, coalesce(sum(credits + debits) FILTER (WHERE day < %(day)s), 0),
@@ -85,9 +84,7 @@ def trial_balance(day: date) -> TrialBalance:
     now = timezone.now()
     if day > now.date():
         raise Refusal(ErrorCode.VALIDATION_FAILED, "That day has not begun (days are UTC days).", field="day")
-    ends = datetime.combine(day, time(), UTC) + timedelta(days=1)
-    lacks = age_of_what_lacks(LedgerDays.name)  # before the figures, which may then be newer, never older
-    behind = lacks is not None and now - timedelta(seconds=lacks) < ends
+    behind = lacks_of(LedgerDays.name, day)
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, {"day": day})
         rows = cursor.fetchall()
@@ -95,4 +92,4 @@ def trial_balance(day: date) -> TrialBalance:
         CurrencyBooks(currency, [Entry(name, *map(int, figures)) for _, name, *figures in found])
         for currency, found in groupby(rows, key=lambda row: row[0])
     ]
-    return TrialBalance(day, books, is_final=now >= ends + SETTLED_AFTER and not behind, behind=behind)
+    return TrialBalance(day, books, is_final=now >= end_of(day) + SETTLED_AFTER and not behind, behind=behind)
