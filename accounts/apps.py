@@ -18,6 +18,7 @@ class AccountsConfig(AppConfig):
         from accounts.projections.webhooks import Webhooks
         from accounts.roles import ROLES
         from accounts.services import approvals, import_retention
+        from accounts.services.interest_rates import SetInterestRate
         from accounts.turnover import turnover
         from eventstore import projections, registry
         from ops.approvals.registry import register_sensitive
@@ -35,6 +36,7 @@ class AccountsConfig(AppConfig):
         approvals.require_sound_limits(ROLES)
         for action in approvals.ACTIONS:
             register_sensitive(action())
+        register_sensitive(SetInterestRate())
         follow_the_feed = (Transactions(), Journal(), DailyBalances(), LedgerDays(), Webhooks())
         for read_model in (AccountsInline(), *follow_the_feed):
             projections.register(read_model)

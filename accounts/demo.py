@@ -7,6 +7,7 @@ from uuid import UUID
 
 from accounts.domain import commands as c
 from accounts.domain.money import Money, parse_decimal, parse_money
+from accounts.models import InterestRate
 from accounts.services import Envelope, Executed, execute
 from eventstore.events import Context, new_id
 
@@ -28,6 +29,13 @@ PEOPLE = (
     ("Yusuf Kanoo", "BHD", "savings", "0"),
 )
 SALARY = {"EUR": "2850.00", "JPY": "310000", "BHD": "980.500"}
+RATES = {
+    ("savings", "EUR"): (20_000, 0),
+    ("savings", "BHD"): (35_000, 0),
+    ("current", "EUR"): (0, 95_000),
+    ("current", "JPY"): (0, 40_000),
+}
+"""What is earned and owed, in millionths a year."""
 SHOPS = ("Groceries", "Bakery", "Book shop", "Pharmacy", "Train ticket", "Coffee")
 SPENDING = {"EUR": (350, 8000), "JPY": (400, 9000), "BHD": (1200, 30000)}
 """Least and most of one purchase, in minor units."""
@@ -40,6 +48,7 @@ def create_demo_bank(progress: Callable[[int, int], None], *, now: datetime | No
     now = now or datetime.now(UTC)
     dice = random.Random(SEED)  # noqa: S311 - it draws shopping lists, not secrets
     first_day = (now - timedelta(weeks=WEEKS)).replace(hour=8, minute=0, second=0, microsecond=0)
+    _set_rates(first_day)
     accounts = _open_accounts(first_day)
     executed = len(accounts)
     days = (now - first_day).days
@@ -50,6 +59,21 @@ def create_demo_bank(progress: Callable[[int, int], None], *, now: datetime | No
             executed += _run(command, min(moment, now))
         progress(number, days)
     return executed + _special_cases(accounts, now)
+
+
+def _set_rates(since: datetime) -> None:
+    InterestRate.objects.bulk_create(
+        InterestRate(
+            product=product,
+            currency=currency,
+            from_day=since.date(),
+            earned=earned,
+            owed=owed,
+            asked_by=CONTEXT.actor,
+            reason=CONTEXT.reason,
+        )
+        for (product, currency), (earned, owed) in RATES.items()
+    )
 
 
 def _open_accounts(at: datetime) -> dict[UUID, tuple[str, str]]:

@@ -1,12 +1,14 @@
-"""Proofs as jobs: of the books, and of one account's whole hash chain."""
+"""What may take long: proofs of the books and of one account's whole hash chain, and booking interest."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from accounts.chain import WholeChain, head_agreements, hold_agreements, one_instant, row_agreements, whole_chain
+from accounts.domain.errors import Refusal
 from accounts.explaining import FOLD_ERRORS
+from accounts.services.interest import book_interest
 from accounts.verification import verify
-from eventstore.errors import StoreBusy
+from eventstore.errors import EventStoreError, StoreBusy
 from ops.jobs.progress import Progress
 from ops.jobs.registry import JobAction, JobFailed, Order, register_action
 
@@ -89,6 +91,26 @@ VERIFY_CHAIN = JobAction(
 )
 
 
+def _book_interest(order: Order, progress: Progress) -> Sequence[str]:
+    progress.step("Reckoning the months that are over, and booking what is due")
+    try:
+        return book_interest(progress.advance).told()
+    except Refusal as refusal:
+        raise JobFailed(refusal.message) from refusal
+    except EventStoreError as error:
+        raise JobFailed(f"It was not finished: {error}. Start it anew: nothing is booked twice.") from error
+
+
+BOOK_INTEREST = JobAction(
+    name="book_interest",
+    title="Book interest",
+    permission="accounts.book_interest",
+    run=_book_interest,
+    if_interrupted="Start it anew: nothing is booked twice.",
+)
+
+
 def register() -> None:
     register_action(VERIFY)
+    register_action(BOOK_INTEREST)
     register_action(VERIFY_CHAIN)

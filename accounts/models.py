@@ -1,7 +1,7 @@
 """Read models of accounts. Rows follow from events and can be rebuilt from them; nothing here is edited by hand.
 
-All amounts are signed integer minor units of `currency`. Imports, at the end, follow from nothing: they remember how
-far each file was taken.
+All amounts are signed integer minor units of `currency`. Imports and interest, at the end, follow from nothing: they
+remember how far each file was taken, what rates were set, and what is to be booked of them.
 """
 
 from uuid import UUID
@@ -12,6 +12,7 @@ from django.template.defaultfilters import pluralize
 
 from accounts.domain.account import Status
 from accounts.domain.holds import HoldStatus
+from accounts.domain.interest import WHOLE, Kind
 from accounts.domain.products import PRODUCTS
 
 
@@ -308,3 +309,101 @@ class ImportRefusal(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.code}"
+
+
+class InterestRate(models.Model):
+    """What accounts of a product earn and owe from a day on (UTC), in millionths a year. Of several from the same day
+    the last one set counts. A rate is set for days to come alone, and never altered: so interest stays explained."""
+
+    product = models.CharField(max_length=30, choices=[(p.code, p.name) for p in PRODUCTS.values()])
+    currency = models.CharField(max_length=3)
+    from_day = models.DateField()
+    earned = models.IntegerField(help_text="For balances above zero.")
+    owed = models.IntegerField(help_text="For balances below zero.")
+    set_at = models.DateTimeField(auto_now_add=True)
+    asked_by = models.CharField(max_length=200)
+    approved_by = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500)
+    approval_id = models.UUIDField(null=True, unique=True, help_text="The two persons' approval; none: demo data.")
+
+    class Meta:
+        db_table = "interest_rates"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("set_interestrate", "Can set interest rates")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(earned__gte=0, earned__lte=WHOLE, owed__gte=0, owed__lte=WHOLE),
+                name="interest_rates_rates",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_product_display()} {self.currency} from {self.from_day}"
+
+
+class InterestMonth(models.Model):
+    """A month whose interest is reckoned: from then on what is due of it does not change."""
+
+    month = models.DateField(primary_key=True, help_text="Its first day.")
+    reckoned_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "interest_months"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class Interest(models.Model):
+    """What an account earned or owes for a month, and what became of it."""
+
+    class Status(models.TextChoices):
+        DUE = "due", "Due"
+        BOOKED = "booked", "Booked"
+        LAPSED = "lapsed", "Lapsed"
+
+    account_id = models.UUIDField()
+    month = models.DateField(help_text="Its first day.")
+    kind = models.CharField(max_length=10, choices=[(kind.value, kind.name.capitalize()) for kind in Kind])
+    currency = models.CharField(max_length=3)
+    exact = models.DecimalField(
+        max_digits=40, decimal_places=0, help_text="Minor units times 365,000,000, before rounding."
+    )
+    amount = models.BigIntegerField(help_text="What is booked of it, above zero.")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DUE)
+    tried_at = models.DateTimeField(null=True, help_text="Since when it may be in the books without our knowing.")
+    transaction_id = models.UUIDField(null=True, unique=True)
+    settled_at = models.DateTimeField(null=True, help_text="When it was booked, or lapsed.")
+    code = models.CharField(max_length=60, blank=True, help_text="Why it was refused when it was last tried.")
+    message = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "interest"
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("book_interest", "Can have interest booked")]
+        verbose_name_plural = "interest"
+        indexes = [
+            models.Index(fields=["month", "id"], name="interest_month_id"),
+            models.Index(fields=["id"], condition=models.Q(status="due"), name="interest_due"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["account_id", "month", "kind"], name="interest_account_month"),
+            models.CheckConstraint(condition=models.Q(amount__gt=0), name="interest_amount"),
+            models.CheckConstraint(
+                condition=models.Q(status="booked", transaction_id__isnull=False, settled_at__isnull=False)
+                | models.Q(status="lapsed", transaction_id__isnull=True, settled_at__isnull=False)
+                | models.Q(status="due", transaction_id__isnull=True, settled_at__isnull=True),
+                name="interest_settled",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"interest {self.kind} in {self.month:%Y-%m}"
+
+    @property
+    def signed(self) -> int:
+        """The amount as the account sees it."""
+        return self.amount if self.kind == Kind.EARNED else -self.amount

@@ -13,6 +13,8 @@ VIEWER = (
     "accounts.view_ledgerday",
     "accounts.view_reversal",
     "accounts.view_hold",
+    "accounts.view_interest",
+    "accounts.view_interestrate",
 )
 TELLER = (
     *VIEWER,
@@ -64,6 +66,8 @@ SUPERVISOR = (
     "accounts.change_overdraft_limit",
     "accounts.close_account",
     "accounts.reverse_transaction",
+    "accounts.set_interestrate",
+    "accounts.book_interest",
     "ops.view_apiclient",
     "ops.add_apiclient",
     "ops.change_apiclient",

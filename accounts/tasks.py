@@ -3,9 +3,10 @@
 import structlog
 from celery import shared_task
 
-from accounts.services import expiry, import_retention
+from accounts.domain.errors import Refusal
+from accounts.services import expiry, import_retention, interest
 from accounts.verification import verify
-from eventstore.errors import StoreBusy
+from eventstore.errors import OutcomeUnknown, StoreBusy
 from ops.timeouts import within
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,30 @@ def expire_holds() -> None:
         done = expiry.expire_holds()
     if done.expired or done.left:
         log.info("holds_expired", expired=done.expired, left=done.left)
+
+
+@shared_task(
+    name="accounts.book_interest",
+    soft_time_limit=3000,
+    time_limit=3060,
+    autoretry_for=(StoreBusy, OutcomeUnknown),
+    default_retry_delay=600,
+    max_retries=6,
+)
+def book_interest() -> None:
+    """Nightly: reckons months that are over, and books what is due. Safe to run at any time, and twice."""
+    try:
+        done = interest.book_interest()
+    except Refusal as refusal:
+        log.warning("interest_not_booked", why=refusal.message)
+    else:
+        log.info(
+            "interest_booked",
+            months=[f"{month:%Y-%m}" for month in done.reckoned],
+            booked=done.booked,
+            left=done.left,
+            lapsed=done.lapsed,
+        )
 
 
 @shared_task(name="accounts.cleanup", soft_time_limit=600, time_limit=660)

@@ -22,6 +22,11 @@ app.conf.beat_schedule = {
         "options": {"expires": 3300.0},
     },
     "expire-holds": {"task": "accounts.expire_holds", "schedule": 60.0, "options": {"expires": 55.0}},
+    "book-interest": {
+        "task": "accounts.book_interest",
+        "schedule": crontab(hour="1", minute="30"),
+        "options": {"expires": 82_800.0},
+    },
     "sweep": {"task": "ops.sweep", "schedule": 30.0, "options": {"expires": 25.0}},
     "verify-ledger": {
         "task": "accounts.verify_ledger",
@@ -29,7 +34,7 @@ app.conf.beat_schedule = {
         "options": {"expires": 82_800.0},
     },
 }
-LONG = ("ops.run_job", "eventstore.cleanup", "accounts.verify_ledger")
+LONG = ("ops.run_job", "eventstore.cleanup", "accounts.verify_ledger", "accounts.book_interest")
 app.conf.task_routes = {name: {"queue": "jobs"} for name in LONG}
 """These may take hours. They have workers of their own, so that what is due every minute is done every minute."""
 

@@ -19,6 +19,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Daily balances", "calendar_month", "accounts.dailybalance"),
             ("Trial balance", "balance", "accounts.ledgerday"),
             ("Holds", "hourglass_top", "accounts.hold"),
+            ("Interest", "percent", "accounts.interest"),
+            ("Interest rates", "trending_up", "accounts.interestrate"),
             ("Reversals", "undo", "accounts.reversal"),
             ("Imports", "upload_file", "accounts.import"),
         ),

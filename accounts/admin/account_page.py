@@ -89,8 +89,16 @@ def facts(request: HttpRequest, account: Account) -> list[tuple[str, object]]:
         ("Opened (UTC)", when(account.opened_at)),
         ("Changed (UTC)", when(account.updated_at)),
         ("Version", stream),
+        *_interest_of(request, account),
         *audit_facts(request, f"account:{account.pk}"),
     ]
+
+
+def _interest_of(request: HttpRequest, account: Account) -> list[tuple[str, object]]:
+    if not request.user.has_perm("accounts.view_interest"):
+        return []
+    url = f"{reverse('admin:accounts_interest_changelist')}?account={account.pk}"
+    return [("Interest", link(url, "earned and owed, by month"))]
 
 
 def allowed_commands(request: HttpRequest, account: Account) -> list[dict[str, Any]]:

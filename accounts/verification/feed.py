@@ -1,7 +1,8 @@
-"""Second pass, in feed order: the read models that hold a row a posting, and the balance of each transaction."""
+"""Second pass, in feed order: the read models that hold a row a posting, the balance of each transaction, and
+interest that was booked."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +12,7 @@ from django.db import connection
 from accounts.domain.events import POSTING_TYPES
 from accounts.projections.ledger_days import Movements, add_line
 from accounts.projections.rows import JournalRow, TransactionRow, journal_rows, transaction_rows
+from accounts.verification import interest
 from accounts.verification.findings import Findings
 from eventstore.errors import UnknownEventType
 from eventstore.events import COLUMNS, StoredEvent
@@ -58,6 +60,7 @@ class FeedPass:
                 {row.id: row for row in self._journal_rows(events)},
                 _rows("journal_lines", "id", JournalRow, 2 * self.position + 2, 2 * high + 1),
             )
+            self._add(interest.differences_of(events))
             assert low > self.position
             self.position = high
             done += len(events)
@@ -66,6 +69,7 @@ class FeedPass:
         self._rest("journal_lines", "id", 2 * self.position + 1)
         days = {_named(*key): LedgerDayRow(day.credits, day.debits, day.lines) for key, day in self._days.items()}
         self._compare("ledger_days", days, _ledger_days())
+        self._add(interest.without_event())
         for (transaction_id, currency), total in self._open.items():
             self._found.add(f"transaction {transaction_id} does not sum to zero: {total} minor units of {currency}")
 
@@ -92,6 +96,10 @@ class FeedPass:
         for key in sorted(expected.keys() | actual.keys()):
             if expected.get(key) != actual.get(key):
                 self._found.add(f"{table}: row {key} {_difference(actual.get(key), expected.get(key))}")
+
+    def _add(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self._found.add(sentence)
 
     def _rest(self, table: str, key: str, last: int) -> None:
         with connection.cursor() as cursor:

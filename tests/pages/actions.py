@@ -12,6 +12,7 @@ from django.contrib import admin
 from accounts.admin.chain_page import VerifyChain
 from accounts.admin.commands.pages import ACCOUNT_COMMANDS, CHANGE_OVERDRAFT_LIMIT, HOLD_COMMANDS, OPEN, REVERSE
 from accounts.admin.imports import ImportAdmin
+from accounts.admin.interest import Book, SetRate
 from accounts.admin.ledger import Verify
 from bankes.navigation import VIEWED_BY
 from eventstore.admin.dead_letters import AcknowledgeLetters, DeadLetterAdmin, DiscardLetter, RetryLetters
@@ -113,6 +114,13 @@ def proofs_and_imports() -> Iterator[Action]:
         Way.DIALOG,
         WAITS,
     )
+    make = things.at("accounts_interest_changelist", "accounts_interest_book")
+    model, way = "accounts.interest", Way.DIALOG
+    yield _action("book interest", "accounts_interest_book", model, Book.permission, make, WAITS, way=way)
+    make = things.at("accounts_interestrate_changelist", "accounts_interestrate_set")
+    typed = {"product": "savings", "currency": "EUR", "from_day": "2099-01-01", "earned": "2.5", "owed": "0"}
+    model, route = "accounts.interestrate", "accounts_interestrate_set"
+    yield _action("set a rate", route, model, SetRate.permission, make, ASKED, fields=typed, way=way)
     route, model = "accounts_ledgerproof_verify", "accounts.ledgerproof"
     yield _action("prove the books", route, model, Verify.permission, things.sound_books, WAITS, way=Way.DIALOG)
     for what, then in (("stop", "It stops after the chunk in hand"), ("allow", "Whoever sends it may go on.")):

@@ -9,7 +9,7 @@ from django.contrib import admin
 from accounts.admin.accounts import PAGES_BELOW
 from accounts.admin.commands.pages import ACCOUNT_COMMANDS, HOLD_COMMANDS, OPEN_ONLY
 from accounts.domain.commands import Deposit
-from accounts.models import DailyBalance, JournalLine, LedgerProof, Reversal, Transaction
+from accounts.models import DailyBalance, Interest, JournalLine, LedgerProof, Reversal, Transaction
 from eventstore.models import Event
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
@@ -50,6 +50,8 @@ ON_LISTS: dict[str, tuple[str, ...]] = {
         "eventstore_stream_replay_several",
         "eventstore_stream_recover_several",
     ),
+    "accounts.interest": ("accounts_interest_book",),
+    "accounts.interestrate": ("accounts_interestrate_set",),
     "accounts.ledgerproof": ("accounts_ledgerproof_verify",),
     "auth.group": ("auth_group_add",),
     "auth.user": ("auth_user_add",),
@@ -95,6 +97,7 @@ def scene(stage: Stage) -> Scene:
     bank.do(Deposit(ann, bank.money("1.00")), key="k")
     things.cached(stage)
     fill_operations("acme")
+    Interest.objects.create(account_id=ann, month="2026-01-01", kind="earned", currency="EUR", exact=1, amount=1)
     LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=0)
     signed_in(stage.another).get(url("accounts_account_changelist"))  # which is noted
     made = {
@@ -113,7 +116,7 @@ def scene(stage: Stage) -> Scene:
     }
     pages = {model: make(stage).page for model, make in made.items()}
     catch_up(registered())
-    latest = (DailyBalance, JournalLine, LedgerProof, Reversal, Event, Incident, Resolution, Viewing)
+    latest = (DailyBalance, Interest, JournalLine, LedgerProof, Reversal, Event, Incident, Resolution, Viewing)
     pages |= {m._meta.label_lower: page_of(m._meta.label_lower, m.objects.latest("pk").pk) for m in latest}
     pages |= {
         "accounts.account": page_of("accounts.account", ann),

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.domain.commands import Deposit
-from accounts.models import LedgerProof
+from accounts.models import Interest, LedgerProof
 from accounts.roles import ROLES
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
@@ -96,6 +96,7 @@ def books(bank: Bank) -> Bank:
     bank.reverse(moved.transaction_id)
     bank.do(Deposit(ann, bank.money("1.00")), key="k")
     bank.hold(ann, "5.00")
+    Interest.objects.create(account_id=ann, month="2026-01-01", kind="earned", currency="EUR", exact=1, amount=1)
     LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=0)
     fill_operations("acme")
     asking.make("verify_ledger", subject="ledger", input={}, reason="x", actor="staff:x")

@@ -42,6 +42,8 @@ MAY_SEE = {
     "accounts/journalline/": EVERYONE,
     "accounts/dailybalance/": EVERYONE,
     "accounts/ledgerday/": EVERYONE,
+    "accounts/interest/": EVERYONE,
+    "accounts/interestrate/": EVERYONE,
     "accounts/reversal/": EVERYONE,
     "accounts/hold/": EVERYONE,
     "accounts/ledgerproof/": TECHNICAL,

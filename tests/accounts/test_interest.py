@@ -1,0 +1,456 @@
+"""Interest: reckoned when a month is over, and booked once, whatever happens in between."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.db import ProgrammingError, connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.domain.commands import CloseAccount, Deposit, FreezeAccount, OpenAccount, Withdraw
+from accounts.domain.errors import ErrorCode, Refusal
+from accounts.domain.interest import Kind
+from accounts.domain.money import Money
+from accounts.interest import spans_of
+from accounts.models import Interest, InterestMonth
+from accounts.services import interest
+from accounts.services.interest import book_interest
+from accounts.trial_balance import trial_balance
+from accounts.verification import verify
+from eventstore.errors import OutcomeUnknown, StoreBusy
+from eventstore.events import new_id
+from eventstore.models import Event, IdempotencyRecord
+from ops.database.locks import advisory_key
+from tests.accounts.earning import FEBRUARY, JANUARY, MARCH, on, rate, saver, settle, today_is
+from tests.bank import Bank
+
+TENTH = 100_000
+"""10 %, in millionths."""
+
+
+@pytest.fixture(autouse=True)
+def in_february(monkeypatch: pytest.MonkeyPatch) -> None:
+    today_is(monkeypatch, date(2026, 2, 3))
+
+
+def amounts(account: UUID | None = None) -> dict[str, int]:
+    """By month and kind."""
+    dues = Interest.objects.filter(account_id=account) if account else Interest.objects.all()
+    return {f"{each.month:%m} {each.kind}": each.amount for each in dues}
+
+
+def test_a_month_is_booked_against_the_banks_own_account(bank: Bank) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+
+    run = book_interest()
+
+    assert (list(run.reckoned), run.booked, run.left, run.lapsed) == ([JANUARY], 1, 0, 0)
+    assert amounts() == {"01 earned": 3_100}  # 3,650.00 at 10 % are 1.00 a day
+    assert bank.balance(ann) == 365_000 + 3_100
+    [due] = Interest.objects.all()
+    posting = Event.objects.get(command_id=due.transaction_id)
+    assert posting.event_type == "Deposited"
+    assert (posting.data["contra"], posting.data["description"]) == ("interest:EUR", "Interest earned in 2026-01")
+    assert (posting.metadata["actor"], posting.metadata["reason"]) == (
+        "system:interest",
+        "interest earned in 2026-01",
+    )
+    assert (due.status, due.tried_at) == ("booked", None)
+
+
+def test_what_an_overdraft_costs_is_booked_as_a_withdrawal(bank: Bank) -> None:
+    bob = new_id()
+    on(bank, date(2025, 12, 1), OpenAccount(bob, "Bob", "EUR", overdraft_limit=1_000_000))
+    on(bank, date(2025, 12, 1), Withdraw(bob, Money(73_000, "EUR")))
+    rate(JANUARY, 0, TENTH, product="current")
+    settle()
+
+    book_interest()
+
+    assert amounts() == {"01 owed": 620}
+    assert bank.balance(bob) == -73_000 - 620
+    assert Event.objects.order_by("-position")[0].event_type == "Withdrawn"
+
+
+def test_a_day_counts_with_the_balance_at_its_end(bank: Bank) -> None:
+    ann = saver(bank, day=date(2026, 1, 10))
+    on(bank, date(2026, 1, 20), Withdraw(ann, Money(182_500, "EUR")), Deposit(ann, Money(1, "EUR")))
+    on(bank, date(2026, 1, 20), Withdraw(ann, Money(1, "EUR")))
+    on(bank, date(2026, 1, 31), Withdraw(ann, Money(182_500, "EUR")))
+    rate(JANUARY, TENTH)
+    settle()
+
+    book_interest()
+
+    assert amounts() == {"01 earned": 10 * 100 + 11 * 50}
+
+
+def test_a_rate_counts_from_its_day_on_and_the_last_one_set_of_a_day_counts(bank: Bank) -> None:
+    ann = saver(bank)
+    rate(date(2026, 1, 11), 999_999)
+    rate(date(2026, 1, 11), TENTH)
+    rate(date(2026, 1, 21), 2 * TENTH)
+    rate(date(2026, 1, 21), 999_999, currency="USD")
+    rate(FEBRUARY, 999_999)
+    settle()
+
+    book_interest()
+
+    assert amounts() == {"01 earned": 10 * 100 + 11 * 200}
+    spans = [(span.since.day, span.days, span.rate) for span in spans_of([ann], JANUARY)[ann]]
+    assert spans == [(11, 10, TENTH), (21, 11, 2 * TENTH)]
+
+
+def test_accounts_of_other_products_and_currencies_and_without_a_balance_are_due_nothing(bank: Bank) -> None:
+    saver(Bank("USD"))
+    on(bank, date(2025, 12, 1), OpenAccount(new_id(), "Bob", "EUR", product="savings"))
+    on(bank, date(2025, 12, 1), OpenAccount(new_id(), "Cy", "EUR", opening_deposit=365_000))
+    saver(bank, balance=1)  # which comes to less than half a cent
+    rate(JANUARY, TENTH)
+    settle()
+
+    assert book_interest().booked == 0
+    assert amounts() == {}
+    assert InterestMonth.objects.count() == 1
+
+
+def test_months_that_were_missed_are_made_up_for_each_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = saver(bank)
+    rate(date(2025, 12, 31), TENTH)
+    settle()
+    today_is(monkeypatch, date(2026, 3, 1))
+
+    assert list(book_interest().reckoned) == [date(2025, 12, 1), JANUARY, FEBRUARY]
+    assert list(book_interest().reckoned) == []
+
+    assert amounts() == {"12 earned": 100, "01 earned": 3_100, "02 earned": 2_800}
+    assert bank.balance(ann) == 365_000 + 6_000
+
+
+def test_run_again_it_books_nothing_twice(bank: Bank) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    book_interest()
+    before = bank.footprint()
+
+    again = book_interest()
+
+    assert (list(again.reckoned), again.booked) == ([], 0)
+    assert bank.footprint() == before
+    assert bank.balance(ann) == 368_100
+
+
+def test_a_month_that_is_not_over_is_left_alone(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    monkeypatch.setattr("accounts.interest.timezone.now", lambda: datetime(2026, 1, 31, 23, 59, tzinfo=UTC))
+    assert list(book_interest().reckoned) == []
+
+    monkeypatch.setattr("accounts.interest.timezone.now", lambda: datetime(2026, 2, 1, 0, 4, tzinfo=UTC))
+    with pytest.raises(Refusal, match="2026-01 is not over") as refused:
+        book_interest()
+
+    assert refused.value.code is ErrorCode.VALIDATION_FAILED
+    assert (amounts(), InterestMonth.objects.count()) == ({}, 0)
+
+
+def test_a_month_of_which_the_read_model_lacks_postings_waits(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    on(bank, date(2026, 1, 15), Deposit(ann, Money(365_000, "EUR")))
+    monkeypatch.setattr("accounts.interest.timezone.now", lambda: datetime.now(UTC))
+
+    with pytest.raises(Refusal, match="daily_balances lacks postings of 2026-01"):
+        interest.require_over(JANUARY)
+
+    settle()
+    interest.require_over(JANUARY)
+
+
+def test_what_was_due_before_is_booked_although_a_later_month_must_wait(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    interest.reckon(JANUARY)
+    monkeypatch.setattr("accounts.interest.timezone.now", lambda: datetime(2026, 3, 1, 0, 1, tzinfo=UTC))
+
+    with pytest.raises(Refusal, match="2026-02 is not over"):
+        book_interest()
+
+    assert bank.balance(ann) == 368_100
+
+
+def test_a_frozen_account_is_due_until_it_is_unfrozen(bank: Bank) -> None:
+    ann, bob = saver(bank), saver(bank)
+    bank.do(FreezeAccount(ann))
+    rate(JANUARY, TENTH)
+    settle()
+
+    run = book_interest()
+
+    assert (run.booked, run.left) == (1, 1)
+    assert (bank.balance(ann), bank.balance(bob)) == (365_000, 368_100)
+    due = Interest.objects.get(account_id=ann)
+    assert (due.status, due.code, due.tried_at) == ("due", "account_frozen", None)
+    bank.unfreeze(ann)
+    assert book_interest().booked == 1
+    due.refresh_from_db()
+    assert (bank.balance(ann), due.status, due.code, due.message) == (368_100, "booked", "", "")
+
+
+def test_who_cannot_pay_what_is_owed_is_asked_again(bank: Bank) -> None:
+    bob = new_id()
+    on(bank, date(2025, 12, 1), OpenAccount(bob, "Bob", "EUR", overdraft_limit=73_000))
+    on(bank, date(2025, 12, 1), Withdraw(bob, Money(73_000, "EUR")))
+    rate(JANUARY, 0, TENTH, product="current")
+    settle()
+
+    assert book_interest().left == 1
+    assert Interest.objects.get().code == "insufficient_funds"
+    bank.deposit(bob, "6.20")
+
+    assert book_interest().booked == 1
+    assert bank.balance(bob) == -73_000
+
+
+def test_what_a_closed_account_was_due_lapses(bank: Bank) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    bank.do(Withdraw(ann, Money(365_000, "EUR")))
+    bank.do(CloseAccount(ann))
+
+    run = book_interest()
+
+    assert (run.booked, run.left, run.lapsed) == (0, 0, 1)
+    due = Interest.objects.get()
+    assert (due.status, due.transaction_id, due.code) == ("lapsed", None, "account_closed")
+    assert book_interest().lapsed == 0
+
+
+def test_reckoning_that_was_broken_off_finds_the_same_when_it_is_begun_anew(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    savers = [saver(bank) for _ in range(5)]
+    rate(JANUARY, TENTH)
+    settle()
+    monkeypatch.setattr(interest, "ACCOUNTS_AT_ONCE", 2)
+    asked: list[int] = []
+
+    def breaks_off(accounts: list[UUID], month: date) -> object:
+        asked.append(len(accounts))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return spans_of(accounts, month)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interest, "spans_of", breaks_off)
+        with pytest.raises(KeyboardInterrupt):
+            book_interest()
+    assert (Interest.objects.count(), InterestMonth.objects.count()) == (2, 0)
+
+    assert book_interest().booked == 5
+    assert {bank.balance(account) for account in savers} == {368_100}
+
+
+@pytest.mark.parametrize("with_key", [True, False], ids=["key remembered", "key forgotten"])
+def test_who_dies_between_booking_and_noting_it_books_nothing_twice(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, sweeper: psycopg.Connection, with_key: bool
+) -> None:
+    savers = [saver(bank) for _ in range(3)]
+    rate(JANUARY, TENTH)
+    settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(interest, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            book_interest()
+    assert {bank.balance(account) for account in savers} == {368_100}
+    assert {each.status for each in Interest.objects.all()} == {"due"}
+    if not with_key:
+        sweeper.execute("DELETE FROM idempotency_records")
+    before = bank.footprint()
+
+    run = book_interest()
+
+    assert (run.booked, bank.footprint()) == (3, before)
+    told = {(each.account_id, each.transaction_id) for each in Interest.objects.all()}
+    assert told == {
+        (event.aggregate_id, event.command_id)
+        for event in Event.objects.filter(metadata__actor="system:interest", event_type="Deposited")
+    }
+
+
+def test_who_dies_before_booking_books_it_the_next_time(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    for trouble in (StoreBusy("no connection"), OutcomeUnknown("it broke at the commit")):
+        with monkeypatch.context() as patch:
+            patch.setattr(interest, "execute", lambda _, trouble=trouble: (_ for _ in ()).throw(trouble))
+            with pytest.raises(type(trouble)):
+                book_interest()
+        assert bank.balance(ann) == 365_000
+        assert Interest.objects.get().tried_at is not None
+
+    assert book_interest().booked == 1
+    assert bank.balance(ann) == 368_100
+
+
+def test_dues_are_booked_in_batches_with_progress(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    monkeypatch.setattr(interest, "BOOKED_AT_ONCE", 2)
+    told: list[tuple[int, int]] = []
+
+    book_interest(lambda done, of: told.append((done, of)))
+
+    assert told == [(2, 5), (4, 5), (5, 5)]
+    assert Interest.objects.filter(status="booked").count() == 5
+
+
+def test_two_runs_do_not_meet(bank: Bank, sweeper: psycopg.Connection) -> None:
+    saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    sweeper.execute("SELECT pg_advisory_lock(%s)", (advisory_key("interest"),))
+    try:
+        with pytest.raises(Refusal) as refused:
+            book_interest()
+    finally:
+        sweeper.execute("SELECT pg_advisory_unlock(%s)", (advisory_key("interest"),))
+    assert refused.value.code is ErrorCode.COMMAND_IN_PROGRESS
+    assert Interest.objects.count() == 0
+
+
+def test_the_books_agree_afterwards_and_sum_to_zero(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    book_interest()
+    settle()
+
+    assert verify().differences == 0
+    monkeypatch.undo()
+    found = trial_balance(datetime.now(UTC).date())
+    assert found.is_balanced
+    closing = {entry.ledger_account: entry.closing for books in found.books for entry in books.entries}
+    assert closing["interest:EUR"] == -3_100
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE interest SET amount = amount + 1", ["is not what row ID is due"]),
+        ("UPDATE interest SET kind = 'owed'", ["is not what row ID is due"]),
+        (
+            "UPDATE interest SET account_id = gen_random_uuid()",
+            ["is not what row ID is due", "row ID is called booked"],
+        ),
+        ("DELETE FROM interest", ["books what nobody was due"]),
+        (
+            "UPDATE interest SET transaction_id = gen_random_uuid()",
+            ["row ID is booked by transaction", "row ID is called booked"],
+        ),
+        (
+            "UPDATE interest SET transaction_id = NULL, settled_at = NULL, status = 'due'",
+            ["row ID is booked by transaction"],
+        ),
+    ],
+)
+def test_a_proof_finds_what_is_booked_otherwise_than_it_was_due(
+    bank: Bank, sweeper: psycopg.Connection, damage: str, told: list[str]
+) -> None:
+    saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    book_interest()
+    settle()
+    assert verify().differences == 0
+    due = Interest.objects.get()
+
+    sweeper.execute(damage.encode())
+
+    found = [sentence for sentence in verify().first_differences if sentence.startswith("interest: ")]
+    assert len(found) == len(told), found
+    assert all(part.replace("ID", str(due.pk)) in sentence for part, sentence in zip(told, found, strict=True)), found
+
+
+def test_what_is_booked_and_not_noted_yet_is_no_difference(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(interest, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            book_interest()
+    settle()
+
+    assert verify().differences == 0
+
+
+@pytest.mark.parametrize("column", ["earned = 1", "from_day = '2020-01-01'"])
+def test_the_bank_cannot_alter_a_rate(bank: Bank, column: str) -> None:
+    rate(JANUARY, TENTH)
+
+    with pytest.raises(ProgrammingError, match="permission denied"), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE interest_rates SET {column}")
+
+
+movements = st.lists(st.tuples(st.integers(0, 70), st.integers(-40_000, 60_000)), max_size=12)
+rate_changes = st.lists(
+    st.tuples(st.integers(0, 70), st.integers(0, 300_000), st.integers(0, 300_000)), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(movements=movements, rate_changes=rate_changes)
+def test_it_is_what_counting_day_by_day_makes(
+    bank: Bank, sweep: Callable[[], None], movements: list[tuple[int, int]], rate_changes: list[tuple[int, int, int]]
+) -> None:
+    """Days 0 to 70 begin with December 1; January is reckoned."""
+    sweep()
+    ann, begin = new_id(), date(2025, 12, 1)
+    on(bank, begin, OpenAccount(ann, "Ann", "EUR", overdraft_limit=10**9))
+    ends: dict[date, int] = defaultdict(int)
+    for offset, minor in sorted(movements):
+        if minor:
+            kind = Deposit if minor > 0 else Withdraw
+            on(bank, begin + timedelta(days=offset), kind(ann, Money(abs(minor), "EUR")))
+            ends[begin + timedelta(days=offset)] += minor
+    changes: dict[date, tuple[int, int]] = {}
+    for offset, earned, owed in rate_changes:
+        rate(begin + timedelta(days=offset), earned, owed, product="current")
+        changes[begin + timedelta(days=offset)] = (earned, owed)
+    settle()
+
+    interest.reckon(JANUARY)
+
+    sums = dict.fromkeys(Kind, Fraction())
+    for number in range(31):
+        day = JANUARY + timedelta(days=number)
+        balance = sum(minor for moved, minor in ends.items() if moved <= day)
+        before = [change for change in sorted(changes) if change <= day]
+        earned, owed = changes[before[-1]] if before else (0, 0)
+        kind, millionths = (Kind.EARNED, earned) if balance > 0 else (Kind.OWED, owed)
+        sums[kind] += Fraction(abs(balance) * millionths, 365 * 1_000_000)
+    assert {each.kind: each.amount for each in Interest.objects.all()} == {
+        kind: round(total) for kind, total in sums.items() if round(total)
+    }
+    assert all(each.exact == Decimal(int(sums[Kind(each.kind)] * 365_000_000)) for each in Interest.objects.all())
+    assert MARCH not in InterestMonth.objects.values_list("month", flat=True)
+    assert IdempotencyRecord.objects.count() == 0
