@@ -1,5 +1,6 @@
 """Interest: what each account was due for a month and how that comes about; and the rates."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -222,7 +223,7 @@ class InterestAdmin(KeysetAdmin):
                 ("Account", link(account_url(obj.account_id), account.owner if account else obj.account_id)),
                 ("Month", f"{obj.month:%Y-%m}"),
                 ("Kind", f"{obj.get_kind_display()}. {MEANS[Kind(obj.kind)]}"),
-                ("Exactly", in_minor_units(int(obj.exact), obj.currency)),
+                ("Exactly", exactly(int(obj.exact), obj.currency)),
                 ("Amount", amount(obj.amount, obj.currency)),
                 ("Status", status_of(obj)),
                 ("Transaction", transaction_link(obj.transaction_id)),
@@ -232,7 +233,7 @@ class InterestAdmin(KeysetAdmin):
             "headings": columns,
             "rows": [[(column, column.cell(span)) for column in columns] for span in spans],
             "agrees": exact == obj.exact,
-            "now": in_minor_units(exact, obj.currency),
+            "now": exactly(exact, obj.currency),
             "now_booked": amount(booked(exact), obj.currency),
         }
 
@@ -240,15 +241,15 @@ class InterestAdmin(KeysetAdmin):
 def _span_columns(currency: str) -> tuple[Column, ...]:
     return (
         Column("From", lambda span: day(span.since)),
-        Column("Until before", lambda span: day(span.until)),
+        Column("Until", lambda span: day(span.until - timedelta(days=1))),
         Column("Days", lambda span: span.days, numeric=True),
         Column("Balance at their ends", lambda span: amount(span.balance, currency), numeric=True),
         Column("Rate a year", lambda span: format_percent(span.rate), numeric=True),
-        Column("Interest", lambda span: in_minor_units(span.exact, currency), numeric=True),
+        Column("Interest", lambda span: exactly(span.exact, currency), numeric=True),
     )
 
 
-def in_minor_units(exact: int, currency: str) -> str:
+def exactly(exact: int, currency: str) -> str:
     """With six more decimals than the currency has, cut off: for people who add up."""
     decimals = exponent_of(currency) + 6
     whole, rest = divmod(exact * 10**decimals // (UNIT * 10 ** exponent_of(currency)), 10**decimals)

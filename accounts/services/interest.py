@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -42,6 +41,7 @@ ACCOUNTS_AT_ONCE = 1000
 BOOKED_AT_ONCE = 200
 """Dues booked in one transaction."""
 _COMMANDS: dict[str, type[Deposit] | type[Withdraw]] = {Kind.EARNED: Deposit, Kind.OWED: Withdraw}
+_BECOMES = ("status", "tried_at", "transaction_id", "settled_at", "code", "message")
 
 
 @dataclass(slots=True)
@@ -157,8 +157,8 @@ def _look_up(dues: Sequence[Interest], run: Run) -> None:
         if event := since.filter(metadata__causation_id=_name(each)).order_by("version").first():
             each.transaction_id = event.command_id
             _settle(each, Interest.Status.BOOKED)
-            each.save()
             run.booked += 1
+    Interest.objects.bulk_update(dues, _BECOMES)
 
 
 def _book_some(dues: Sequence[Interest], run: Run) -> None:
@@ -166,9 +166,9 @@ def _book_some(dues: Sequence[Interest], run: Run) -> None:
         return
     Interest.objects.filter(pk__in=[each.pk for each in dues], tried_at=None).update(tried_at=Now())
     outcomes = execute([_envelope(each) for each in dues])
-    with transaction.atomic():
-        for each, outcome in zip(dues, outcomes, strict=True):
-            _note(each, outcome, run)
+    for each, outcome in zip(dues, outcomes, strict=True):
+        _note(each, outcome, run)
+    Interest.objects.bulk_update(dues, _BECOMES)
 
 
 def _envelope(each: Interest) -> Envelope:
@@ -202,7 +202,6 @@ def _note(each: Interest, outcome: Outcome, run: Run) -> None:
             run.lapsed += 1
         else:
             run.left += 1
-    each.save()
 
 
 def _settle(each: Interest, status: Interest.Status) -> None:

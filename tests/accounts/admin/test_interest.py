@@ -147,8 +147,8 @@ def test_the_page_explains_it_by_days_balances_and_rates(bank: Bank, teller: Cli
     answer = teller.get(f"{INTEREST}{Interest.objects.get(account_id=ann).pk}/change/")
 
     assert rows(answer) == [
-        ["2026-01-01", "2026-01-11", "10", "3650.00", "10.00 %", "10.00000000 EUR"],
-        ["2026-01-11", "2026-02-01", "21", "3650.00", "20.0001 %", "42.00021000 EUR"],
+        ["2026-01-01", "2026-01-10", "10", "3650.00", "10.00 %", "10.00000000 EUR"],
+        ["2026-01-11", "2026-01-31", "21", "3650.00", "20.0001 %", "42.00021000 EUR"],
     ]
     facts = {name: str(getattr(value, "plain", value)) for name, value in answer.context["facts"]}
     assert (facts["Exactly"], facts["Amount"], facts["Status"]) == ("52.00021000 EUR", "52.00", "Booked")
