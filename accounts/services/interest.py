@@ -9,11 +9,14 @@ What is refused stays due and is tried again at each run: a frozen account, or o
 closed account takes no more postings: its dues lapse.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -25,7 +28,7 @@ from accounts.domain.interest import Kind, booked, exact_sums
 from accounts.domain.money import Money
 from accounts.interest import months_with_rates, require_over, spans_of
 from accounts.models import Interest, InterestMonth, InterestRate
-from accounts.services.envelope import Envelope, Executed, Outcome, Refused, idempotency_key
+from accounts.services.envelope import Envelope, Executed, Outcome, idempotency_key
 from accounts.services.executor import execute
 from eventstore import store
 from eventstore.events import Context
@@ -41,7 +44,24 @@ ACCOUNTS_AT_ONCE = 1000
 BOOKED_AT_ONCE = 200
 """Dues booked in one transaction."""
 _COMMANDS: dict[str, type[Deposit] | type[Withdraw]] = {Kind.EARNED: Deposit, Kind.OWED: Withdraw}
-_BECOMES = ("status", "tried_at", "transaction_id", "settled_at", "code", "message")
+_NOTE = """
+    UPDATE interest i
+       SET status = n.status, tried_at = NULL, transaction_id = n.transaction_id, code = n.code, message = n.message,
+           settled_at = CASE WHEN n.status = 'due' THEN NULL ELSE clock_timestamp() END
+      FROM unnest(%s::bigint[], %s::text[], %s::uuid[], %s::text[], %s::text[])
+           AS n (id, status, transaction_id, code, message)
+     WHERE i.id = n.id
+"""
+
+
+class _Became(NamedTuple):
+    """Of a due, as it is written down."""
+
+    id: int
+    status: Interest.Status
+    transaction_id: UUID | None = None
+    code: str = ""
+    message: str = ""
 
 
 @dataclass(slots=True)
@@ -142,33 +162,30 @@ def _book(run: Run, progress: Callable[[int, int], None]) -> None:
     step("booking")
     total, done, after = due().count(), 0, 0
     while dues := list(due().filter(id__gt=after)[:BOOKED_AT_ONCE]):
-        _look_up([each for each in dues if each.tried_at], run)
-        _book_some([each for each in dues if each.status == Interest.Status.DUE], run)
+        found = _look_up([each for each in dues if each.tried_at])
+        _write(found, run)
+        noted = {became.id for became in found}
+        _book_some([each for each in dues if each.pk not in noted], run)
         done, after = done + len(dues), dues[-1].pk
         progress(min(done, total), total)
 
 
-def _look_up(dues: Sequence[Interest], run: Run) -> None:
+def _look_up(dues: Sequence[Interest]) -> list[_Became]:
     """Of dues whose outcome nobody wrote down, those that are in the books after all."""
+    found = []
     for each in dues:
         assert each.tried_at is not None
         before = store.version_at(each.account_id, each.tried_at)
         since = Event.objects.filter(aggregate_id=each.account_id, version__gt=before)
         if event := since.filter(metadata__causation_id=_name(each)).order_by("version").first():
-            each.transaction_id = event.command_id
-            _settle(each, Interest.Status.BOOKED)
-            run.booked += 1
-    Interest.objects.bulk_update(dues, _BECOMES)
+            found.append(_Became(each.pk, Interest.Status.BOOKED, event.command_id))
+    return found
 
 
 def _book_some(dues: Sequence[Interest], run: Run) -> None:
-    if not dues:
-        return
     Interest.objects.filter(pk__in=[each.pk for each in dues], tried_at=None).update(tried_at=Now())
     outcomes = execute([_envelope(each) for each in dues])
-    for each, outcome in zip(dues, outcomes, strict=True):
-        _note(each, outcome, run)
-    Interest.objects.bulk_update(dues, _BECOMES)
+    _write([_became(each, outcome) for each, outcome in zip(dues, outcomes, strict=True)], run)
 
 
 def _envelope(each: Interest) -> Envelope:
@@ -188,21 +205,19 @@ def _name(each: Interest) -> str:
     return f"{PREFIX}{each.pk}"
 
 
-def _note(each: Interest, outcome: Outcome, run: Run) -> None:
-    """A refusal says that it is not in the books."""
-    each.tried_at, each.code, each.message = None, "", ""
+def _became(each: Interest, outcome: Outcome) -> _Became:
     if isinstance(outcome, Executed):
-        each.transaction_id = outcome.transaction_id
-        _settle(each, Interest.Status.BOOKED)
-        run.booked += 1
-    elif isinstance(outcome, Refused):
-        each.code, each.message = outcome.code, outcome.message
-        if outcome.code == ErrorCode.ACCOUNT_CLOSED:
-            _settle(each, Interest.Status.LAPSED)
-            run.lapsed += 1
-        else:
-            run.left += 1
+        return _Became(each.pk, Interest.Status.BOOKED, outcome.transaction_id)
+    status = Interest.Status.LAPSED if outcome.code == ErrorCode.ACCOUNT_CLOSED else Interest.Status.DUE
+    return _Became(each.pk, status, code=outcome.code, message=outcome.message)
 
 
-def _settle(each: Interest, status: Interest.Status) -> None:
-    each.status, each.settled_at = status, timezone.now()
+def _write(became: Sequence[_Became], run: Run) -> None:
+    """Notes what became of dues: of none it is left open whether it is in the books."""
+    if became:
+        with connection.cursor() as cursor:
+            cursor.execute(_NOTE, [list(column) for column in zip(*became, strict=True)])
+    counts = Counter(each.status for each in became)
+    run.booked += counts[Interest.Status.BOOKED]
+    run.left += counts[Interest.Status.DUE]
+    run.lapsed += counts[Interest.Status.LAPSED]

@@ -274,7 +274,7 @@ def test_who_dies_between_booking_and_noting_it_books_nothing_twice(
     rate(JANUARY, TENTH)
     settle()
     with monkeypatch.context() as patch:
-        patch.setattr(interest, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(interest, "_became", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             book_interest()
     assert {bank.balance(account) for account in savers} == {368_100}
@@ -395,7 +395,7 @@ def test_what_is_booked_and_not_noted_yet_is_no_difference(bank: Bank, monkeypat
     rate(JANUARY, TENTH)
     settle()
     with monkeypatch.context() as patch:
-        patch.setattr(interest, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(interest, "_became", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             book_interest()
     settle()
