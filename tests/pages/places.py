@@ -15,6 +15,7 @@ from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
 from ops.html import page_of
 from ops.models import AuditEntry, Incident, Resolution, Viewing
+from tests.accounts.earning import JANUARY, rate
 from tests.pages import things
 from tests.pages.actions import view
 from tests.pages.test_accounts import some_history
@@ -97,7 +98,8 @@ def scene(stage: Stage) -> Scene:
     bank.do(Deposit(ann, bank.money("1.00")), key="k")
     things.cached(stage)
     fill_operations("acme")
-    Interest.objects.create(account_id=ann, month="2026-01-01", kind="earned", currency="EUR", exact=1, amount=1)
+    Interest.objects.create(account_id=ann, month=JANUARY, kind="earned", currency="EUR", exact=1, amount=1)
+    rate(JANUARY, 25_000)
     LedgerProof.objects.create(position=1, events=1, streams=1, seconds=0.1, differences=0)
     signed_in(stage.another).get(url("accounts_account_changelist"))  # which is noted
     made = {
