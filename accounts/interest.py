@@ -67,11 +67,8 @@ def require_over(month: date) -> None:
         raise _not_yet(
             f"{month:%Y-%m} is not over: interest is reckoned from {SETTLED_AFTER} after its end (UTC) on."
         )
-    if lacks_of(DailyBalances.name, last):
-        raise _not_yet(
-            f"The read model {DailyBalances.name} lacks postings of {month:%Y-%m}. It catches up by itself while "
-            "services run; try again in a moment."
-        )
+    if lacks := lacks_of(DailyBalances.name, last):
+        raise _not_yet(f"{month:%Y-%m} cannot be reckoned yet: {lacks}")
 
 
 def _not_yet(message: str) -> Refusal:

@@ -63,12 +63,12 @@ class CurrencyBooks:
 
 @dataclass(frozen=True, slots=True)
 class TrialBalance:
-    """`behind`: what was recorded on that day is not all in the figures yet, since the read model lacks it."""
+    """`lacks`: what is not in the figures although it was recorded by then, and what to do; "" where all of it is."""
 
     day: date
     books: Sequence[CurrencyBooks]
     is_final: bool
-    behind: bool
+    lacks: str
 
     @property
     def is_balanced(self) -> bool:
@@ -84,7 +84,7 @@ def trial_balance(day: date) -> TrialBalance:
     now = timezone.now()
     if day > now.date():
         raise Refusal(ErrorCode.VALIDATION_FAILED, "That day has not begun (days are UTC days).", field="day")
-    behind = lacks_of(LedgerDays.name, day)
+    lacks = lacks_of(LedgerDays.name, day)
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, {"day": day})
         rows = cursor.fetchall()
@@ -92,4 +92,4 @@ def trial_balance(day: date) -> TrialBalance:
         CurrencyBooks(currency, [Entry(name, *map(int, figures)) for _, name, *figures in found])
         for currency, found in groupby(rows, key=lambda row: row[0])
     ]
-    return TrialBalance(day, books, is_final=now >= end_of(day) + SETTLED_AFTER and not behind, behind=behind)
+    return TrialBalance(day, books, is_final=now >= end_of(day) + SETTLED_AFTER and not lacks, lacks=lacks)

@@ -178,6 +178,27 @@ def test_a_month_of_which_the_read_model_lacks_postings_waits(bank: Bank, monkey
     interest.require_over(JANUARY)
 
 
+def test_a_month_of_which_the_read_model_leaves_out_a_posting_waits_until_it_is_applied(
+    bank: Bank, sweeper: psycopg.Connection
+) -> None:
+    ann = saver(bank)
+    rate(JANUARY, TENTH)
+    settle()
+    event = Event.objects.order_by("-position")[0]
+    sweeper.execute(
+        "INSERT INTO dead_letters (projection, generation, aggregate_id, position, event_type, state, error,"
+        " attempts, created_at) VALUES ('daily_balances', 1, %s, %s, 'Deposited', 'failed', 'x', 1, now())",
+        (ann, event.position),
+    )
+
+    with pytest.raises(Refusal, match="daily_balances leaves out 1 events as dead letters"):
+        book_interest()
+
+    assert (Interest.objects.count(), bank.balance(ann)) == (0, 365_000)
+    sweeper.execute("DELETE FROM dead_letters")
+    assert book_interest().booked == 1
+
+
 def test_what_was_due_before_is_booked_although_a_later_month_must_wait(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

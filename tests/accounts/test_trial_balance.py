@@ -12,6 +12,7 @@ from accounts.models import Account
 from accounts.services import Executed, execute
 from accounts.trial_balance import Entry, TrialBalance, trial_balance
 from eventstore.events import new_id
+from eventstore.models import Event
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
 from tests.bank import Bank
@@ -46,7 +47,7 @@ def test_customers_are_one_account_and_the_banks_own_are_what_they_are_not(bank:
     }
     assert entries(found)["customers"].closing == sum(Account.objects.values_list("balance", flat=True))
     assert found.is_balanced
-    assert (found.is_final, found.behind) == (False, False)
+    assert (found.is_final, found.lacks) == (False, "")
 
 
 def test_a_day_opens_with_what_the_day_before_closed_with(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,17 +83,39 @@ def test_each_currency_has_books_of_its_own(bank: Bank) -> None:
 
 
 def test_what_is_not_counted_yet_is_told(bank: Bank) -> None:
-    assert not trial_balance(TODAY).behind
+    assert not trial_balance(TODAY).lacks
     ann = bank.open("100.00")
-    assert trial_balance(TODAY).behind
+    assert trial_balance(TODAY).lacks
     catch_up(registered())
-    assert not trial_balance(TODAY).behind
+    assert not trial_balance(TODAY).lacks
 
     bank.deposit(ann, "1.00")
 
-    assert trial_balance(TODAY).behind
-    assert not trial_balance(TODAY - timedelta(days=1)).behind
+    assert trial_balance(TODAY).lacks
+    assert not trial_balance(TODAY - timedelta(days=1)).lacks
     assert entries(trial_balance(TODAY))["customers"].closing == 10000
+
+
+@pytest.mark.parametrize("state", ["failed", "parked", "discarded"])
+def test_what_is_left_out_as_a_dead_letter_is_told_until_it_is_applied(
+    bank: Bank, sweeper: psycopg.Connection, state: str
+) -> None:
+    bank.open("100.00")
+    catch_up(registered())
+    event = Event.objects.order_by("-position")[0]
+    sweeper.execute(
+        "INSERT INTO dead_letters (projection, generation, aggregate_id, position, event_type, state, error,"
+        " attempts, created_at) VALUES ('ledger_days', 1, %s, %s, 'Deposited', %s, 'x', 1, now())",
+        (event.aggregate_id, event.position, state),
+    )
+
+    found = trial_balance(TODAY)
+
+    assert f"ledger_days leaves out 1 events as dead letters (1 {state})" in found.lacks
+    assert not found.is_final
+    assert trial_balance(TODAY - timedelta(days=1)).lacks == ""
+    sweeper.execute("DELETE FROM dead_letters")
+    assert trial_balance(TODAY).lacks == ""
 
 
 def test_one_side_of_a_transfer_is_told(bank: Bank, sweeper: psycopg.Connection) -> None:

@@ -37,11 +37,8 @@ class Command(BaseCommand):
             csv.writer(self.stdout, lineterminator="\n").writerows([HEADINGS, *rows])
         else:
             self._write_table(found, rows)
-        if found.behind:
-            raise CommandError(
-                f"These figures are not complete: the read model ledger_days lacks postings of {day}. It catches up "
-                "by itself while services run; ask again in a moment."
-            )
+        if found.lacks:
+            raise CommandError(f"These figures are not complete: {found.lacks}")
         if not found.is_balanced:
             raise CommandError(
                 "These books do NOT sum to zero: have them proved (verify_ledger), and if they agree, rebuild the "

@@ -54,7 +54,7 @@ def test_yesterday_is_final_and_had_no_books(teller: Client) -> None:
 
 def test_books_of_which_something_is_missing_say_so(bank: Bank, teller: Client, sweeper: psycopg.Connection) -> None:
     bank.open("100.00")
-    assert "behind: the read model ledger_days lacks postings" in teller.get(URL).content.decode()
+    assert "not complete: the read model ledger_days lacks postings" in teller.get(URL).content.decode()
 
     catch_up(registered())
     sweeper.execute("UPDATE ledger_days SET credits = 0 WHERE ledger_account = 'customers'")
