@@ -320,6 +320,28 @@ def test_a_body_beyond_what_is_held_is_read_whole_by_its_route(web: Web, caller:
     assert Account.objects.get(pk=account_id).balance == 0
 
 
+@pytest.mark.parametrize("came", [b"", json.dumps(BODY).encode()], ids=["nothing", "what reads like a whole one"])
+@pytest.mark.parametrize("leaves", [False, True], ids=["it falls silent", "it leaves"])
+def test_a_long_body_that_does_not_come_whole_is_refused(
+    db: None, caller: Caller, monkeypatch: pytest.MonkeyPatch, came: bytes, leaves: bool
+) -> None:
+    monkeypatch.setenv("BODY_READ_TIMEOUT", "1")
+    account_id = caller.open()
+    head = {"Content-Type": "application/json", "Content-Length": "2000000", "Idempotency-Key": "cut-off"}
+    with web_server() as web, request_head(web, caller, f"/accounts/{account_id}/deposits", **head) as sender:
+        sender.sendall(came)
+        if leaves:
+            sender.shutdown(socket.SHUT_WR)
+            time.sleep(0.5)
+        else:
+            with http.client.HTTPResponse(sender) as refused:
+                refused.begin()
+                told = json.load(refused)
+            assert (refused.status, told["code"]) == (400, "malformed_request")
+            assert told["detail"] == "Nothing came for 1 s. Nothing was done."
+    assert Account.objects.get(pk=account_id).balance == 0
+
+
 def test_long_bodies_are_received_a_few_at_once_and_the_next_is_told_to_come_later(web: Web, caller: Caller) -> None:
     account_id = caller.open()
     head = {"Content-Type": "application/json", "Content-Length": "2000000"}

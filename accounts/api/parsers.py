@@ -29,13 +29,18 @@ class StrictJSONParser(BaseParser):
     ) -> dict[str, Any]:
         """
         Raises:
-            ParseError: not UTF-8, not JSON, not an object, a name twice, NaN or Infinity, nested too deep.
+            ParseError: not UTF-8, not JSON, not an object, a name twice, NaN or Infinity, nested too deep, or it did
+                not come whole.
             PayloadTooLarge: more than DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
         """
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read(most + 1)
-        if len(body) > most:
-            raise PayloadTooLarge(f"A body holds at most {most} bytes.")
+        try:
+            body = stream.read(most + 1)
+            if len(body) > most:
+                raise PayloadTooLarge(f"A body holds at most {most} bytes.")
+            stream.read(1)  # raises where the body was cut off: what came of it may read like a whole one
+        except OSError as error:  # Django's own, around what the web server says
+            raise ParseError(f"{error.__cause__ or error} Nothing was done.") from None
         return read_object(body)
 
 
