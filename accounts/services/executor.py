@@ -185,7 +185,8 @@ def _execute_once(
         if all_or_nothing:
             outcomes = [batch.run(envelope) for envelope in envelopes]
             if any(isinstance(outcome, Refused) for outcome in outcomes):
-                return [_not_alone(outcome) for outcome in outcomes]
+                own = {record.command_id for record in batch.new_records}
+                return [_not_alone(outcome, own) for outcome in outcomes]
         else:
             outcomes = []
             for envelope in envelopes:
@@ -198,8 +199,10 @@ def _execute_once(
     return outcomes
 
 
-def _not_alone(outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Executed) and not outcome.replayed:
+def _not_alone(outcome: Outcome, own: set[UUID]) -> Outcome:
+    """What is told where nothing is written; `own`: the commands that would have been, of which one with the same key
+    further on is a replay."""
+    if isinstance(outcome, Executed) and (not outcome.replayed or outcome.transaction_id in own):
         return Refused(ErrorCode.BATCH_REJECTED, "Another command of the batch was refused, so none was executed.")
     return outcome
 

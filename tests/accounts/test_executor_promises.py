@@ -31,6 +31,26 @@ from tests.bank import Bank, refused
 EURO = Money(100, "EUR")
 
 
+def test_all_or_nothing_means_nothing_also_for_a_key_that_comes_twice(bank: Bank) -> None:
+    """The second one would be a replay of the first, which has not happened either."""
+    ann = bank.open("1.00")
+    earlier = bank.envelope(Deposit(ann, EURO), key="earlier")
+    execute([earlier])
+    before = bank.footprint()
+
+    twice = [bank.envelope(Deposit(ann, EURO), key="twice")] * 2
+    too_much = bank.envelope(Withdraw(ann, Money(10_000, "EUR")), key="much")
+    *told, replayed = execute([*twice, too_much, earlier], all_or_nothing=True)
+
+    assert [outcome.code for outcome in told if isinstance(outcome, Refused)] == [
+        ErrorCode.BATCH_REJECTED,
+        ErrorCode.BATCH_REJECTED,
+        ErrorCode.INSUFFICIENT_FUNDS,
+    ]
+    assert isinstance(replayed, Executed), "that one has happened"
+    assert bank.footprint() == before
+
+
 def test_a_batch_may_be_as_large_as_is_said_and_no_larger(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "MAX_BATCH", 3)
     ann = bank.open()
