@@ -70,7 +70,7 @@ LONGEST_BODY = 4096
 """Bytes; a command is some hundred."""
 _PATH = re.compile(f"/api/v1/accounts/({ID})/(balance|deposits|withdrawals|transfers)/?", re.ASCII)
 _JSON = frozenset({"application/json", "application/json; charset=utf-8"})
-_TAKES_JSON = frozenset({"", "*/*", "application/json"})
+_TAKES_JSON = frozenset({"*/*", "application/json"})
 _log = structlog.get_logger(__name__)
 
 
@@ -110,7 +110,7 @@ class FastLane:
         method = "GET" if name == "balance" else "POST"
         if environ["REQUEST_METHOD"] != method or environ.get("QUERY_STRING") or "HTTP_TRANSFER_ENCODING" in environ:
             raise NotPlain
-        if environ.get("HTTP_ACCEPT", "") not in _TAKES_JSON or not _is_our_host(environ.get("HTTP_HOST", "")):
+        if environ.get("HTTP_ACCEPT", "*/*") not in _TAKES_JSON or not _is_our_host(environ.get("HTTP_HOST", "")):
             raise NotPlain
         try:
             common = common_headers(environ["wsgi.url_scheme"], environ.get("HTTP_X_FORWARDED_PROTO"))
