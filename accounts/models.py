@@ -210,8 +210,10 @@ class LedgerDay(models.Model):
     day = models.DateField()
     currency = models.CharField(max_length=3)
     ledger_account = models.CharField(max_length=60, help_text="One of the bank's own, or “customers”.")
-    credits = models.BigIntegerField(help_text="Sum of the day's credits, zero or more.")
-    debits = models.BigIntegerField(help_text="Sum of the day's debits, zero or less.")
+    credits = models.DecimalField(
+        max_digits=38, decimal_places=0, help_text="Sum of the day's credits, zero or more: beyond a bigint, maybe."
+    )
+    debits = models.DecimalField(max_digits=38, decimal_places=0, help_text="Sum of the day's debits, zero or less.")
     lines = models.BigIntegerField(help_text="How many lines of the journal these are.")
 
     class Meta:

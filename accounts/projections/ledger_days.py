@@ -84,7 +84,7 @@ class LedgerDays(Projection[Movements]):
         cursor.execute(
             """
             INSERT INTO ledger_days AS d (day, currency, ledger_account, credits, debits, lines)
-            SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+            SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::bigint[])
             """
             + ADD_UP,
             [

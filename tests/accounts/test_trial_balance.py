@@ -12,7 +12,7 @@ from accounts.models import Account
 from accounts.services import Executed, execute
 from accounts.trial_balance import Entry, TrialBalance, trial_balance
 from eventstore.events import new_id
-from eventstore.models import Event
+from eventstore.models import DeadLetter, Event
 from eventstore.projections import registered
 from eventstore.projections.runner import catch_up
 from tests.bank import Bank
@@ -68,6 +68,26 @@ def test_a_day_opens_with_what_the_day_before_closed_with(bank: Bank, monkeypatc
     ]
     assert entries(trial_balance(TODAY)) == {}
     assert all(trial_balance(day).is_balanced and trial_balance(day).is_final for day in days)
+
+
+def test_a_day_has_room_for_whatever_moves_on_it(bank: Bank, sweeper: psycopg.Connection) -> None:
+    """A million of the largest movements are more than a bigint holds. A bulk load brings so many in minutes, and a
+    day without room for more would park every account of its currency."""
+    room = 2**63 - 200
+    bank.open("1.00")
+    catch_up(registered())
+    sweeper.execute("UPDATE ledger_days SET credits = credits + %(room)s, debits = debits - %(room)s", {"room": room})
+    bank.open("100.00")
+    catch_up(registered())
+
+    found = trial_balance(TODAY)
+
+    assert not DeadLetter.objects.exists()
+    assert entries(found) == {
+        "cash:EUR": Entry("cash:EUR", 0, room, -room - 10100, 2),
+        "customers": Entry("customers", 0, room + 10100, -room, 2),
+    }
+    assert found.is_balanced
 
 
 def test_each_currency_has_books_of_its_own(bank: Bank) -> None:
