@@ -177,12 +177,13 @@ def release(claims: Sequence[Claimed]) -> None:
 def _settle_delivery(delivery: WebhookDelivery, result: Result) -> float:
     """Returns after how many seconds the lane goes on."""
     mine = WebhookDelivery.objects.filter(pk=delivery.pk, state=Pending)
+    attempts = mine.values_list("attempts", flat=True).first() or 0  # 0 where it was asked for again during this try
     if result.delivered:
         mine.update(state=WebhookDelivery.State.DELIVERED, delivered_at=Now())
-    elif delivery.attempts >= get_settings().webhook_max_attempts:
+    elif attempts >= get_settings().webhook_max_attempts:
         mine.update(state=WebhookDelivery.State.FAILED)
     else:
-        again_after = pause_after(delivery.attempts) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        again_after = pause_after(attempts) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         return max(again_after, _asked_for(result))
     return 0.0
 
