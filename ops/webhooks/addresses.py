@@ -105,7 +105,7 @@ def is_public(address: Address) -> bool:
     """Reachable from anywhere: not private, loopback, link-local, shared (CGNAT), reserved, for documentation, ..."""
     if isinstance(address, IPv6Address) and address not in GLOBAL_IPV6:
         return False
-    return address.is_global and not address.is_reserved and not any(address in relay for relay in RELAYS)
+    return address.is_global and not any(address in relay for relay in RELAYS)
 
 
 def _check_host(host: str) -> None:

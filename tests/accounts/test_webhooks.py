@@ -54,6 +54,13 @@ def test_a_client_is_told_of_accounts_in_its_care_and_of_no_others(bank: Bank) -
     assert acme.deliveries.filter(needs_full_reach=True).count() == 0
 
 
+def test_what_is_in_its_own_care_a_client_of_wide_reach_is_told_whatever_its_reach_becomes(bank: Bank) -> None:
+    auditor = listener("auditor", reach="all")
+    own, other = bank.open(custodian="client:auditor"), acme_account(bank)
+    project()
+    assert dict(auditor.deliveries.values_list("key", "needs_full_reach")) == {own: False, other: True}
+
+
 def test_only_of_the_types_that_it_asked_for(bank: Bank) -> None:
     webhook = listener("acme", "Deposited", "AccountFrozen")
     ann = acme_account(bank)

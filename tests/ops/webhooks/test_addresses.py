@@ -39,6 +39,10 @@ def test_public_addresses_are_taken(address: str) -> None:
     assert parse(f"https://{host_of(address)}/hook").host == address
 
 
+def test_a_public_address_may_be_written_as_one_of_ipv6() -> None:
+    assert parse("https://[::ffff:1.1.1.1]/hook").host == "::ffff:1.1.1.1"
+
+
 @pytest.mark.parametrize(
     "host",
     DISGUISED.split(),
@@ -121,6 +125,7 @@ def test_a_setting_permits_private_networks_but_never_multicast(configure: Confi
 
     for url in ("http://127.0.0.1/", "http://localhost/", "https://10.0.0.1:9000/", "http://[::1]:9000/"):
         parse(url)
-    for url in ("http://224.0.0.1/", "http://0.0.0.0/", "http://[ff02::1]/", "https://10.0.0.1/"):
+    one_of_many = ["http://224.0.0.1/", "http://0.0.0.0/", "http://[ff02::1]/", "http://[::ffff:224.0.0.1]/"]
+    for url in (*one_of_many, "https://10.0.0.1/"):
         with pytest.raises(AddressRefused):
             parse(url)

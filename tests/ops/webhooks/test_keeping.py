@@ -128,6 +128,17 @@ def test_410_pauses_at_once_and_loses_nothing(webhook: Webhook, receiver: Receiv
     assert states() == [Delivered, Delivered]
 
 
+def test_what_was_deleted_during_a_try_stays_so_whatever_comes_of_it(webhook: Webhook) -> None:
+    message(webhook)
+    [claimed] = queue.claim(8)
+    subscriptions.unsubscribe(webhook.pk)
+
+    queue.settle(claimed, queue.Result(0.1, status=410))
+
+    webhook.refresh_from_db()
+    assert (webhook.state, webhook.paused_reason) == ("deleted", "")
+
+
 def test_what_is_deleted_or_belongs_to_an_inactive_client_gets_nothing(
     webhook: Webhook, receiver: Receiver, port: int
 ) -> None:

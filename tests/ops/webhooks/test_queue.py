@@ -109,7 +109,7 @@ def test_a_try_that_fails_by_a_mistake_of_ours_counts_like_any_other(
     webhook: Webhook, receiver: Receiver, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(WEBHOOK_MAX_ATTEMPTS="2")
-    monkeypatch.setattr(sending, "_first_bytes", Mock(side_effect=RuntimeError("a mistake")))
+    monkeypatch.setattr(sending, "_first_bytes", Mock(side_effect=RuntimeError("a\0 mistake")))
     message(webhook)
 
     for _ in range(2):

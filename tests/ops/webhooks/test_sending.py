@@ -2,12 +2,16 @@
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ops.webhooks.addresses import MOST_ADDRESSES
 from ops.webhooks.sending import ANSWER_BYTES, Result, post
 from tests.ops.webhooks.conftest import Configure
 from tests.ops.webhooks.receiver import (
@@ -58,6 +62,10 @@ def test_anything_else_is_none(port: int, receiver: Receiver, code: int) -> None
     assert (result.delivered, result.status, result.gone) == (False, code, code == 410)
 
 
+NO_ZONE = format_datetime((datetime.now(UTC) + timedelta(hours=2)).replace(tzinfo=None))
+"""Written as "-0000": it is of UTC."""
+
+
 @pytest.mark.parametrize(
     ("header", "least", "most"),
     [
@@ -65,6 +73,13 @@ def test_anything_else_is_none(port: int, receiver: Receiver, code: int) -> None
         pytest.param(format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True), 3600, 7200, id="a date"),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0),
+        pytest.param(
+            format_datetime(datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=2)),
+            3600,
+            7200,
+            id="a date of no zone",
+        ),
+        pytest.param("\xb2", 0, 0, id="a digit that is no number"),
         ("-5", 0, 0),
         ("soon", 0, 0),
         ("Mon, 99999999999 Jan 2024 00:00:00 GMT", 0, 0),
@@ -79,7 +94,9 @@ def test_a_pause_that_is_asked_for_is_heard_in_seconds_or_as_a_date(
     port: int, receiver: Receiver, header: str, least: float, most: float
 ) -> None:
     receiver.always = status(503, headers={"Retry-After": header})
-    assert least <= send(port).retry_after <= most
+    result = send(port)
+    assert (result.status, result.error) == (503, "")
+    assert least <= result.retry_after <= most
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -120,19 +137,68 @@ def test_a_receiver_that_takes_no_connection(port: int) -> None:
     assert "ConnectionRefusedError" in send(port).error
 
 
-def test_a_receiver_that_never_accepts(port: int, configure: Configure) -> None:
+@contextmanager
+def never_accepting(port: int) -> Iterator[None]:
     with socket.socket() as full:
         full.bind(("127.0.0.1", port))
         full.listen(0)
-        configure(WEBHOOK_CONNECT_TIMEOUT="1")
         queued = [socket.socket() for _ in range(3)]
         for sock in queued:
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.1", port))
-        result = send(port)
+        yield
         for sock in queued:
             sock.close()
+
+
+def test_a_receiver_that_never_accepts(port: int, configure: Configure) -> None:
+    configure(WEBHOOK_CONNECT_TIMEOUT="1")
+    with never_accepting(port):
+        result = send(port)
     assert "imed out" in result.error or "no answer" in result.error
+    assert result.seconds < 5
+
+
+def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Every name does."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+    genuine = socket.getaddrinfo
+
+    def resolver(host: str, *args: Any, **kwargs: Any) -> Any:
+        return found if host == "hooks.example.com" else genuine(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+
+
+def test_where_one_address_takes_no_connection_the_next_one_is_tried(
+    port: int, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads_to(monkeypatch, "127.0.0.2", "127.0.0.3", "127.0.0.1")
+
+    result = send(port, host="hooks.example.com")
+
+    assert (result.delivered, result.address) == (True, "127.0.0.1")
+
+
+def test_of_many_addresses_the_first_few_are_tried(
+    port: int, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads_to(monkeypatch, *(f"127.0.0.{number}" for number in range(2, 2 + MOST_ADDRESSES)), "127.0.0.1")
+
+    result = send(port, host="hooks.example.com")
+
+    assert "ConnectionRefusedError" in result.error
+    assert receiver.received == []
+
+
+def test_all_addresses_together_get_the_time_of_one(
+    port: int, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(WEBHOOK_CONNECT_TIMEOUT="1")
+    leads_to(monkeypatch, "127.0.0.1", "127.0.0.1")
+    with never_accepting(port):
+        result = send(port, host="hooks.example.com")
+    assert result.error == "TimeoutError: timed out"
     assert result.seconds < 5
 
 
