@@ -42,7 +42,7 @@ class Reader:
     @property
     def is_level(self) -> bool:
         """Whether all was handed out that could be read when it last looked."""
-        return not self._ahead and self._asked >= self._mark
+        return not self._ahead
 
     def close(self) -> None:
         self._forget()

@@ -13,7 +13,7 @@ from django.db import connection, connections
 from eventstore import feed
 from eventstore.errors import BrokenHistory
 from eventstore.events import Context, NewEvent, new_id
-from eventstore.kafka import clients, lease
+from eventstore.kafka import clients, lease, letters, reading, term
 from eventstore.kafka.relay import Relay
 from eventstore.kafka.term import Term
 from eventstore.models import DeadLetter, Event
@@ -153,12 +153,56 @@ def test_relays_that_come_and_go_keep_no_connection(kafka: Kafka, bank: Bank) ->
     for _ in range(3):
         taken = lease.take(get_settings().kafka_topic, "test", shards)
         assert taken is not None
-        with Term(taken, shards) as term:
-            while term.step():
+        with Term(taken, shards) as leading:
+            while leading.step():
                 pass
         lease.give_back(taken)
     assert is_relayed()
     wait_for(lambda: in_use() <= before, 5)
+
+
+def test_each_message_names_the_one_before_it_also_across_batches_and_terms(
+    kafka: Kafka, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 3)
+    monkeypatch.setattr(term, "WINDOW", 2)
+    kafka.make_topics()
+    shards = get_settings().shard_count
+    for _ in range(2):
+        some_history(bank)
+        taken = lease.take(get_settings().kafka_topic, "test", shards)
+        assert taken is not None
+        with Term(taken, shards) as leading:
+            while leading.step():
+                pass
+        lease.give_back(taken)
+
+    before = dict.fromkeys(range(shards), 0)
+    for message in kafka.messages(count=Event.objects.count(), within=10):
+        partition = message.partition()
+        assert partition is not None
+        assert int(headers(message)["previous"]) == before[partition]
+        before[partition] = int(headers(message)["position"])
+    state = lease.state(get_settings().kafka_topic)
+    assert state is not None
+    assert state.shard_positions == list(before.values())
+
+
+def test_told_to_stop_with_more_to_send_it_notes_what_it_has_sent(
+    kafka: Kafka, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH", 1)
+    some_history(bank)
+    kafka.make_topics()
+    taken, stop = lease.take(get_settings().kafka_topic, "test", get_settings().shard_count), threading.Event()
+    assert taken is not None
+    with Term(taken, get_settings().shard_count, stop) as leading:
+        assert leading.step() == 1
+        assert relayed() == 0, "there is more to send before it waits"
+        stop.set()
+        leading.run()
+
+    assert relayed() == Event.objects.order_by("position").values_list("position", flat=True)[0]
 
 
 def test_an_event_too_large_for_a_message_does_not_stop_the_relay(
@@ -211,3 +255,17 @@ def test_dead_letters_however_many_and_large_are_published_and_hold_up_no_event(
     assert sorted(body["id"] for body in bodies) == sorted(DeadLetter.objects.values_list("id", flat=True))
     assert [body["position"] for body in bodies if "event_data" not in body] == [event.position]
     assert sum(b64decode(body["message_value"]).startswith(b"xxx") for body in bodies if body["topic"]) == unreadable
+
+
+def test_letters_that_arrive_while_a_relay_ends_are_marked(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "LEAVE_WITHIN", 20.0)
+    dead_letters.record_unreadable(
+        topic="t", partition=0, offset=0, key=None, value=b"x", error=ValueError("no event")
+    )
+    kafka.make_topics()
+    ending = letters.Letters()
+    ending.publish()
+
+    ending.close()
+
+    assert not DeadLetter.objects.filter(published_at=None).exists()
