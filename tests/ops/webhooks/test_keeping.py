@@ -1,7 +1,9 @@
 """Webhooks are paused, resumed, cut off and limited; deliveries are kept for a while."""
 
 from datetime import timedelta
+from functools import partial
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db.models import F
@@ -22,6 +24,7 @@ from tests.ops.webhooks.conftest import (
     states,
 )
 from tests.ops.webhooks.receiver import Receiver, status
+from tests.threads import together
 
 
 def test_many_failures_in_a_row_make_the_webhook_wait_and_then_pause_it(
@@ -188,6 +191,49 @@ def test_old_deliveries_are_removed_whatever_became_of_them(webhook: Webhook, re
     assert not WebhookLane.objects.exists()
 
 
+def test_a_deleted_webhook_stays_as_long_as_its_log(webhook: Webhook) -> None:
+    delivery = message(webhook)
+    subscriptions.unsubscribe(webhook.pk)
+    assert retention.prune(limit=2) == 0
+    assert Webhook.objects.exists()
+
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(created_at=F("created_at") - timedelta(days=31))
+    assert retention.prune(limit=2) == 1
+    assert not Webhook.objects.exists()
+
+
+def test_an_old_delivery_that_somebody_settles_at_this_moment_is_left_for_the_next_cleanup(
+    webhook: Webhook, sweeper: psycopg.Connection
+) -> None:
+    busy, other = message(webhook, sequence=1), message(webhook, sequence=2)
+    WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
+    with sweeper.transaction():
+        sweeper.execute("SELECT FROM ops_webhookdelivery WHERE id = %s FOR UPDATE", (busy.pk,))
+        assert retention.prune(limit=2) == 1
+    assert not WebhookDelivery.objects.filter(pk=other.pk).exists()
+    assert retention.prune(limit=2) == 1
+
+
+def test_resumed_it_is_tried_at_once_however_long_it_was_to_wait(webhook: Webhook, receiver: Receiver) -> None:
+    receiver.answers = [status(503, headers={"Retry-After": "1800"})]
+    message(webhook)
+    send_due()
+    subscriptions.resume(webhook.pk)
+
+    message(webhook, sequence=2)
+
+    assert send_due() == 1
+    assert [got.message["n"] for got in receiver.received] == [1, 2]
+
+
+def test_what_was_deleted_is_not_resumed_nor_given_a_secret(webhook: Webhook) -> None:
+    subscriptions.unsubscribe(webhook.pk)
+    for change in (subscriptions.resume, subscriptions.replace_secret):
+        with pytest.raises(Webhook.DoesNotExist):
+            change(webhook.pk)
+    assert Webhook.objects.get().state == "deleted"
+
+
 def test_the_cleanup_removes_old_deliveries(webhook: Webhook, capsys: pytest.CaptureFixture[str]) -> None:
     message(webhook)
     WebhookDelivery.objects.update(created_at=F("created_at") - timedelta(days=31))
@@ -216,3 +262,18 @@ def test_a_client_has_no_more_webhooks_than_it_may(db: None, port: int, configur
     with pytest.raises(subscriptions.TooMany, match=f"at most {limit} webhooks"):
         a_webhook(port, path="/more")
     a_webhook(port, client="other", path="/more")
+
+
+def test_made_at_the_same_moment_there_are_no_more_either(db: None, port: int, configure: Configure) -> None:
+    configure(WEBHOOK_MAX_PER_CLIENT="2")
+    ApiClient.objects.create(name="acme")
+
+    def make(number: int) -> bool:
+        try:
+            a_webhook(port, path=f"/{number}")
+        except subscriptions.TooMany:
+            return False
+        return True
+
+    assert sum(together([partial(make, number) for number in range(8)])) == 2
+    assert Webhook.objects.count() == 2

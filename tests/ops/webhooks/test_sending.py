@@ -138,14 +138,14 @@ def test_a_receiver_that_takes_no_connection(port: int) -> None:
 
 
 @contextmanager
-def never_accepting(port: int) -> Iterator[None]:
+def never_accepting(port: int, host: str = "127.0.0.1") -> Iterator[None]:
     with socket.socket() as full:
-        full.bind(("127.0.0.1", port))
+        full.bind((host, port))
         full.listen(0)
         queued = [socket.socket() for _ in range(3)]
         for sock in queued:
             sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", port))
+            sock.connect_ex((host, port))
         yield
         for sock in queued:
             sock.close()
@@ -195,8 +195,8 @@ def test_all_addresses_together_get_the_time_of_one(
     port: int, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(WEBHOOK_CONNECT_TIMEOUT="1")
-    leads_to(monkeypatch, "127.0.0.1", "127.0.0.1")
-    with never_accepting(port):
+    leads_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+    with never_accepting(port), never_accepting(port, "127.0.0.2"):
         result = send(port, host="hooks.example.com")
     assert result.error == "TimeoutError: timed out"
     assert result.seconds < 5
