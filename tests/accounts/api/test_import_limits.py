@@ -1,0 +1,49 @@
+"""Where an import stops, to the line, the byte and the second."""
+
+import io
+
+import pytest
+
+from accounts.api.uploads import PIECE, pieces_of
+from accounts.models import Import
+from accounts.services import imports
+from accounts.services.import_lines import MAX_LINE
+from accounts.services.imports import CHUNK, Interrupted
+from tests.accounts.api.caller import Caller
+from tests.accounts.api.importing import counts, deposit, file_of, send, where
+
+
+def test_the_line_that_reaches_the_limit_of_refusals_is_the_last_chunk_s(
+    api: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MAX_REFUSALS", CHUNK)
+    assert where(send(api, b"{}\n" * 2 * CHUNK)) == (422, "import_refusal_limit", CHUNK)
+
+
+def test_a_line_may_be_as_long_as_is_said_and_no_longer(api: Caller) -> None:
+    line = file_of(deposit(api.open())).rstrip()
+    longest = line + b" " * (MAX_LINE - len(line))
+    assert counts(send(api, longest + b"\n", key="longest")) == (1, 1, 0, True)
+    assert where(send(api, longest + b" \n", key="too-long")) == (400, "import_incomplete", 0)
+    assert Import.objects.filter(key="too-long", position__gt=0).count() == 0
+
+
+def test_no_more_is_read_than_the_body_holds() -> None:
+    stream = io.BytesIO(b"x" * (PIECE + 10) + b"the next request")
+    assert b"".join(pieces_of(stream, PIECE + 10, time_limit=5)) == b"x" * (PIECE + 10)
+    assert stream.read() == b"the next request"
+
+
+def test_a_body_that_ends_too_early_is_not_taken_for_whole() -> None:
+    pieces = pieces_of(io.BytesIO(b"abc"), 5, time_limit=5)
+    assert next(pieces) == b"abc"
+    with pytest.raises(Interrupted, match="broke before the end"):
+        next(pieces)
+
+
+def test_a_body_that_came_whole_is_taken_however_late_the_last_of_it_came() -> None:
+    assert list(pieces_of(io.BytesIO(b"abc"), 3, time_limit=-1)) == [b"abc"]
+    slow = pieces_of(io.BytesIO(b"x" * PIECE * 2), PIECE * 2, time_limit=-1)
+    assert len(next(slow)) == PIECE
+    with pytest.raises(Interrupted, match="One request takes at most"):
+        next(slow)
