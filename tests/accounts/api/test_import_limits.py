@@ -28,6 +28,18 @@ def test_a_line_may_be_as_long_as_is_said_and_no_longer(api: Caller) -> None:
     assert Import.objects.filter(key="too-long", position__gt=0).count() == 0
 
 
+def test_a_last_line_that_is_whole_without_its_newline_and_refused_ends_the_file(api: Caller) -> None:
+    assert counts(send(api, b'{"command": "unheard of"}')) == (1, 0, 1, True)
+
+
+def test_a_file_that_ends_before_what_was_taken_of_it_is_told_where(api: Caller) -> None:
+    line = file_of(deposit(api.open()))
+    assert counts(send(api, line * 3)) == (3, 3, 0, True)
+    answer = send(api, line * 2)
+    assert where(answer) == (409, "import_differs", 3)
+    assert "taken up to line 3, and this one ends after line 2" in answer.json()["detail"]
+
+
 def test_no_more_is_read_than_the_body_holds() -> None:
     stream = io.BytesIO(b"x" * (PIECE + 10) + b"the next request")
     assert b"".join(pieces_of(stream, PIECE + 10, time_limit=5)) == b"x" * (PIECE + 10)

@@ -14,6 +14,7 @@ from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Import, ImportRefusal
 from accounts.services import imports
 from accounts.services.imports import CHUNK
+from eventstore.idempotency import IdempotencyKey
 from ops.database.locks import session_lock
 from tests.accounts.api.caller import Caller, refusal
 from tests.accounts.api.importing import KEY, counts, deposit, file_of, send, take, where
@@ -87,6 +88,22 @@ def test_locks_that_are_not_had_stop_it_before_the_chunk(
     assert answer["Retry-After"] == "1"
     assert (api.balance(free), api.balance(busy)) == ("5.00", "0.00")
     assert counts(send(api, file_of(*lines))) == (CHUNK + 1, CHUNK + 1, 0, True)
+
+
+def test_a_line_whose_key_is_being_worked_on_is_waited_for_and_not_refused(
+    api: Caller, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "WAITS", (0.05,))
+    account_id = api.open()
+    body = file_of(*[deposit(account_id)] * 3)
+    with psycopg.connect(sweeper.info.dsn, password=sweeper.info.password) as other:
+        pair = IdempotencyKey("client:acme", f"{KEY}:2", bytes(32)).lock_pair()
+        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", pair)
+        assert where(send(api, body)) == (503, "import_interrupted", 0)
+
+    assert counts(send(api, body)) == (3, 3, 0, True)
+    assert api.balance(account_id) == "3.00"
+    assert not ImportRefusal.objects.exists()
 
 
 def test_a_database_that_is_lost_while_the_file_comes_stops_it_and_says_where(
