@@ -1,13 +1,18 @@
 """Where an import stops, to the line, the byte and the second."""
 
 import io
+from copy import copy
 
+import psycopg
 import pytest
+from django.core.management import call_command
 
 from accounts.api.uploads import PIECE, pieces_of
+from accounts.domain.errors import ErrorCode, Refusal
 from accounts.models import Import
 from accounts.services import imports
 from accounts.services.import_lines import MAX_LINE
+from accounts.services.import_progress import ImportKey, Taken, announce, begun, write
 from accounts.services.imports import CHUNK, Interrupted
 from tests.accounts.api.caller import Caller
 from tests.accounts.api.importing import counts, deposit, file_of, send, where
@@ -38,6 +43,36 @@ def test_a_file_that_ends_before_what_was_taken_of_it_is_told_where(api: Caller)
     answer = send(api, line * 2)
     assert where(answer) == (409, "import_differs", 3)
     assert "taken up to line 3, and this one ends after line 2" in answer.json()["detail"]
+
+
+def test_a_chunk_that_was_written_down_and_not_heard_of_is_written_again(db: None) -> None:
+    """The answer to the COMMIT was lost: it may be our own write that stands there, or somebody else's."""
+    record = begun(ImportKey("client:acme", "key"))
+    announce(record, 2)
+    unheard, elsewhere = copy(record), copy(record)
+    taken = Taken(position=2, digest=b"a" * 32, executed=2, refusals=[], is_last=False)
+    write(record, taken)
+
+    write(unheard, taken)
+    assert (unheard.position, unheard.executed) == (2, 2)
+
+    with pytest.raises(Refusal) as refused:
+        write(elsewhere, taken._replace(digest=b"b" * 32))
+    assert refused.value.code is ErrorCode.IMPORT_IN_PROGRESS
+    assert bytes(Import.objects.get().digest) == b"a" * 32
+
+
+def test_an_old_import_that_somebody_goes_on_with_is_left_for_the_next_cleanup(
+    api: Caller, sweeper: psycopg.Connection
+) -> None:
+    account_id = api.open()
+    for key in ("busy", "other"):
+        send(api, file_of(deposit(account_id)), key=key)
+    sweeper.execute("UPDATE imports SET updated_at = updated_at - interval '10 years'")
+    with sweeper.transaction():
+        sweeper.execute("SELECT FROM imports WHERE key = 'busy' FOR UPDATE")
+        call_command("cleanup")
+    assert list(Import.objects.values_list("key", flat=True)) == ["busy"]
 
 
 def test_no_more_is_read_than_the_body_holds() -> None:

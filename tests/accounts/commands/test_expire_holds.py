@@ -61,6 +61,18 @@ def test_it_goes_through_more_than_one_batch(bank: Bank, monkeypatch: pytest.Mon
     assert Account.objects.get().held == 0
 
 
+def test_of_those_that_end_at_the_same_moment_none_is_left(
+    bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "BATCH", 3)
+    ann = bank.open("100.00")
+    for _ in range(8):
+        bank.overdue_hold(ann, "1.00")
+    sweeper.execute("UPDATE holds SET expires_at = (SELECT min(expires_at) FROM holds)")
+
+    assert expiry.expire_holds() == expiry.Expiry(expired=8)
+
+
 def test_an_account_in_use_keeps_its_hold_until_the_next_run_and_stops_no_other(
     bank: Bank, sweeper: psycopg.Connection
 ) -> None:
