@@ -109,6 +109,16 @@ def test_a_stream_that_is_not_as_far_as_was_believed_is_named_with_where_it_is()
     assert Stream.objects.get().version == 1
 
 
+def test_a_stream_that_is_missing_is_not_begun_in_its_midst_beside_one_that_is_new() -> None:
+    new, missing = new_id(), new_id()
+
+    with pytest.raises(OptimisticConcurrencyConflict) as conflict:
+        write({missing: StreamHead(missing, 3, GENESIS)}, new, missing)
+
+    assert (conflict.value.aggregate_id, conflict.value.expected, conflict.value.actual) == (missing, 3, 0)
+    assert not Stream.objects.exists()
+
+
 def test_a_stream_of_one_type_takes_no_event_of_another() -> None:
     one = new_id()
     store.append("note", [note(one)], expected={one: 0}, context=CONTEXT)
