@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import LedgerProof
-from eventstore import projections
+from eventstore import health, projections
 from eventstore.projections.runner import catch_up
 from ops.board import facts, writing
 from ops.detectors.models import MonitorRun
@@ -28,8 +28,9 @@ from ops.timeouts import record
 from tests.bank import Bank
 from tests.configured import configured
 from tests.ops.operators import Operator
+from tests.outages import halted, may_halt
 from tests.pools import all_connections_taken
-from tests.processes import wait_until
+from tests.processes import service, wait_until
 
 
 def test_a_lag_is_never_healthy_while_nobody_carries_the_read_models_on(operator: Operator, bank: Bank) -> None:
@@ -68,6 +69,23 @@ def test_the_lag_grows_by_itself_while_the_projector_is_dead(
     assert told["status"] == "unhealthy"
     assert told["values"]["lag_seconds"] > 119
     assert "lag_seconds" in {crossed["value"] for crossed in told["thresholds"]}
+
+
+def test_a_projector_that_hangs_carries_nothing_on(
+    operator: Operator, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SIGN_OF_LIFE", 3.0)
+
+    def followers() -> int:
+        told: int = operator.component("projections")["values"]["followers_on_this_machine"]
+        return told
+
+    with service("run_projections") as projector:
+        wait_until(lambda: followers() == 1, 60)
+        if not may_halt(projector.pid):
+            pytest.skip("may not halt it")
+        with halted(projector.pid):
+            wait_until(lambda: followers() == 0, 20)
 
 
 def test_an_open_append_that_holds_the_feed_back_is_named(operator: Operator, bank: Bank) -> None:
