@@ -7,13 +7,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.domain.commands import Deposit
 from accounts.domain.money import Money
 from accounts.services import Envelope, Executed, execute, executor, idempotency_key
 from eventstore import feed, store
-from eventstore.appending import Append, CommandStamp, Opening, StreamHead
+from eventstore.appending import Append, CommandStamp, Opening, StreamHead, held_streams
 from eventstore.errors import (
     BrokenHistory,
     LockTimeout,
@@ -31,6 +31,7 @@ from ops.conf import get_settings
 from ops.timeouts import connection as bounded
 from tests.bank import Bank
 from tests.outages import halted, may_halt
+from tests.processes import wait_until
 
 CONTEXT = Context(actor="system:test", source="test")
 
@@ -60,26 +61,30 @@ def test_an_event_for_a_stream_without_an_expected_version_is_refused() -> None:
 
 @pytest.mark.parametrize(("until", "told"), [("the append", StoreBusy), ("the commit", OutcomeUnknown)])
 def test_a_server_that_falls_silent_is_told_by_whether_the_commit_had_been_sent(
-    monkeypatch: pytest.MonkeyPatch, until: str, told: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, sweeper: psycopg.Connection, until: str, told: type[Exception]
 ) -> None:
     """Only before that is it certain that nothing happened."""
     monkeypatch.setattr(bounded, "GRACE", 1 - get_settings().db_operation_timeout)  # one second in all
     monkeypatch.setattr(bounded, "CANCEL_WITHIN", 0.5)
     one = new_id()
+    session = 0
 
     def append(silence: ExitStack) -> None:
+        nonlocal session
         with write_transaction() as exchange:
             pending = Append(Opening(exchange, [one]).fetch().heads, "note")
             pending.add(note(one), CommandStamp(new_id(), datetime.now(UTC), b"{}"))
-            pid = connection.connection.info.backend_pid
-            assert may_halt(pid)
-            silence.enter_context(halted(pid))
+            session = connection.connection.info.backend_pid
+            assert may_halt(session)
+            silence.enter_context(halted(session))
             answer = pending.write(exchange)
             if until == "the append":
                 answer.value()
 
     with ExitStack() as silence, pytest.raises((StoreBusy, OutcomeUnknown)) as error:
         append(silence)
+    # What was sent is done when the server goes on: before the next test, not in its midst.
+    wait_until(lambda: not sweeper.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (session,)).fetchall())
 
     assert type(error.value) is told
     if told is StoreBusy:
@@ -247,3 +252,11 @@ def test_an_append_holds_the_feed_back_at_its_own_position_however_high(
         assert feed.mark() == last
     finally:
         sweeper.execute("SELECT pg_advisory_unlock_all()")
+
+
+def test_who_asks_which_streams_are_held_locks_no_others(sweeper: psycopg.Connection) -> None:
+    asked, other = new_id(), new_id()
+    store.append("note", [note(asked), note(other)], expected={asked: 0, other: 0}, context=CONTEXT)
+    with transaction.atomic():
+        assert held_streams([asked]) == set()
+        sweeper.execute("SELECT FROM streams WHERE aggregate_id = %s FOR NO KEY UPDATE NOWAIT", (other,))

@@ -46,6 +46,23 @@ def test_an_open_append_holds_the_feed_back_until_it_ends(bank: Bank) -> None:
     assert feed.mark() > steady
 
 
+def test_the_very_first_append_of_a_bank_holds_the_feed_at_nothing(bank: Bank, sweeper: psycopg.Connection) -> None:
+    [last] = sweeper.execute("SELECT last_value FROM events_position_seq").fetchone() or [0]
+    sweeper.execute("SELECT setval('events_position_seq', 1, false)")
+    try:
+        with psycopg.connect(os.environ["DATABASE_SUPERUSER_URL"]) as first:
+            first.execute("SELECT hold_feed()")
+            first.execute("SELECT nextval('events_position_seq')")
+            bank.open()
+            assert feed.mark() == 0, "the event of position 1 may still appear"
+            first.rollback()
+        assert feed.mark() == Event.objects.get().position == 2
+    finally:
+        sweeper.execute(
+            "SELECT setval('events_position_seq', greatest(%s, last_value)) FROM events_position_seq", (last,)
+        )
+
+
 def test_a_rolled_back_append_leaves_a_hole_that_stops_nobody(bank: Bank, sweeper: psycopg.Connection) -> None:
     bank.open()
     sweeper.execute("SELECT nextval('events_position_seq')")
