@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.utils import ProgrammingError
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected
@@ -20,6 +20,7 @@ from ops import board
 from ops.board import facts
 from ops.conf import get_settings
 from ops.detectors import contention, incidents
+from ops.detectors.ending import NotOurs, end, session_of
 from ops.detectors.findings import finding
 from ops.detectors.monitor import DATABASE_KINDS, Monitor, last_run
 from ops.models import AuditEntry, Incident, MonitorRun, Resolution
@@ -216,6 +217,42 @@ def test_what_it_did_not_start_is_never_touched(resolving: Monitor, stranger: ps
         assert stranger.execute("SELECT 1").fetchone() == (1,)
         unregistered.rollback()
     assert by_hand.error is None
+    assert not Resolution.objects.exists()
+
+
+def test_part_of_what_may_take_as_long_as_it_takes_is_not_touched(resolving: Monitor) -> None:
+    with (
+        configured(enable_auto_resolution="true", transaction_timeout=1),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+        operation("import", "night-run"),
+        operation("command", "Late", timeout=0.0),
+    ):
+        cursor.execute("SELECT pg_sleep(1.3)")
+        together([resolving.look, resolving.look])
+        cursor.execute("SELECT 1")
+    assert not Resolution.objects.exists()
+
+
+def test_what_is_over_is_not_remembered(resolving: Monitor) -> None:
+    with in_hand(SLOW, timeout=0.1) as slow:
+        time.sleep(0.3)
+        resolving.look()
+        wait_until(lambda: slow.error is not None, 5)
+    assert Resolution.objects.count() == 1
+    resolving.look()
+    assert resolving._resolver._cancelled == set()
+
+
+def test_a_stranger_is_ended_by_force_alone(bank: Bank, stranger: psycopg.Connection) -> None:
+    stranger.execute("SELECT 1")
+    seen = session_of(stranger.info.backend_pid)
+    assert seen is not None
+
+    with pytest.raises(NotOurs):
+        end(seen, "terminate", actor="staff:alice", reason="a test")
+
+    assert stranger.execute("SELECT 1").fetchone() == (1,)
     assert not Resolution.objects.exists()
 
 

@@ -273,6 +273,13 @@ def test_a_board_dir_that_is_none_stops_no_payment(
     assert bank.balance(ann) == 100
 
 
+def test_with_as_many_operations_in_hand_as_it_takes_the_bank_is_unhealthy(operator: Operator) -> None:
+    with configured(max_concurrent_operations=1), operation("job", "in the way"):
+        told = operator.component("operations")
+    assert told["status"] == "unhealthy"
+    assert ("utilization", "unhealthy") in {(each["value"], each["status"]) for each in told["thresholds"]}
+
+
 def test_a_stuck_operation_is_told_while_it_lasts(operator: Operator) -> None:
     with operation("job", "endless", timeout=0.01):
         time.sleep(0.05)
