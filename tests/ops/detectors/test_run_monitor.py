@@ -77,6 +77,14 @@ def test_many_deadlocks_are_an_incident_that_ends_when_they_are_past(bank: Bank)
     assert not open_incidents("deadlocks")
 
 
+def test_as_many_deadlocks_as_may_be_are_no_incident(bank: Bank) -> None:
+    with configured(deadlock_window=5):
+        wait_until(lambda: contention.deadlocks()["deadlock_count"] == 0)  # those of an earlier test
+        board.count("deadlocks", contention.TOO_MANY_DEADLOCKS)
+        Monitor().look()
+        assert not open_incidents("deadlocks")
+
+
 class StopAfter:
     """The order to stop, given after some waits; what happens during each is told."""
 
