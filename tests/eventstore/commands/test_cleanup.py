@@ -101,6 +101,22 @@ def test_where_time_runs_out_it_says_what_was_not_gone_through(history: Bank, sw
     assert clean_up(dry_run=False).removed["orphaned_transactions"] == 1
 
 
+def test_where_time_runs_out_snapshots_are_not_said_to_be_gone_through(bank: Bank) -> None:
+    with within(ENOUGH / 2):
+        assert "snapshots" in cleanup.cleanup().unfinished
+    assert cleanup.cleanup().unfinished == []
+
+
+def test_counts_of_retries_go_some_time_after_the_last_one(bank: Bank, sweeper: psycopg.Connection) -> None:
+    for command_id, ago in ((STRANGER, "10 years"), (STRANGER[:-1] + "6", "1 minute")):
+        sweeper.execute("INSERT INTO idempotency_retries VALUES (%s, 1, 0, now() - %s::interval)", (command_id, ago))
+
+    cleanup.cleanup()
+
+    rows = sweeper.execute("SELECT command_id::text FROM idempotency_retries").fetchall()
+    assert rows == [(STRANGER[:-1] + "6",)]
+
+
 def test_all_that_is_past_its_retention_goes_at_once(
     bank: Bank, sweeper: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
