@@ -58,6 +58,12 @@ def test_an_operation_past_its_deadline_is_stuck_and_others_are_not() -> None:
     assert detectors.stuck_operations() == []
 
 
+def test_an_operation_is_not_stuck_before_its_deadline_however_near_that_is() -> None:
+    with operation("command", "Slow", timeout=4.0):
+        time.sleep(2.2)
+        assert detectors.stuck_operations() == []
+
+
 def test_a_job_without_a_deadline_is_stuck_when_it_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.detectors.boards.LONGEST_STEP", 0.05)
     with operation("job", "Moving") as moving, operation("job", "Still"):

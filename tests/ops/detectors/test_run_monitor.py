@@ -77,6 +77,16 @@ def test_many_deadlocks_are_an_incident_that_ends_when_they_are_past(bank: Bank)
     assert not open_incidents("deadlocks")
 
 
+def test_what_is_done_about_an_incident_is_not_said_of_one_that_had_ended(bank: Bank) -> None:
+    found = finding("stuck_operation", "op", measured=2, threshold=1, reason="Past its deadline.")
+    for findings in ([found], [], [found]):
+        incidents.record(findings, {"stuck_operation"}, timezone.now())
+
+    incidents.note_resolution("stuck_operation", "op", "cancel: done")
+
+    assert list(Incident.objects.order_by("pk").values_list("resolution", flat=True)) == ["", "cancel: done"]
+
+
 def test_as_many_deadlocks_as_may_be_are_no_incident(bank: Bank) -> None:
     with configured(deadlock_window=5):
         wait_until(lambda: contention.deadlocks()["deadlock_count"] == 0)  # those of an earlier test
@@ -253,9 +263,10 @@ def test_what_is_over_is_not_remembered(resolving: Monitor) -> None:
 
 
 def test_a_stranger_is_ended_by_force_alone(bank: Bank, stranger: psycopg.Connection) -> None:
-    stranger.execute("SELECT 1")
+    stranger.execute("SET application_name = 'bankes:web'")  # the name alone makes nobody the bank's
     seen = session_of(stranger.info.backend_pid)
     assert seen is not None
+    assert not seen.own
 
     with pytest.raises(NotOurs):
         end(seen, "terminate", actor="staff:alice", reason="a test")
