@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from accounts.models import Account, Reversal, Transaction
 from accounts.projections import accounts as inline
@@ -346,7 +347,6 @@ def test_the_command_rebuilds_and_undoes(bank: Bank, capsys: pytest.CaptureFixtu
 
 
 def test_the_application_can_replace_tables_of_read_models_alone(db: None) -> None:
-    from django.db import connection
 
     for statement in (
         "SELECT create_shadow('events')",
@@ -360,3 +360,14 @@ def test_the_application_can_replace_tables_of_read_models_alone(db: None) -> No
             connection.cursor() as c,
         ):
             c.execute(statement)
+
+
+@pytest.mark.parametrize("way", [("shadow", "shadow"), ("previous", "previous"), ("pg_temp", "previous")])
+def test_tables_are_swapped_from_shadow_to_previous_or_back_and_in_no_other_way(
+    db: None, way: tuple[str, str]
+) -> None:
+    with (
+        pytest.raises(Exception, match="tables go from shadow to previous or back"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT swap_table('transactions', %s, %s)", way)

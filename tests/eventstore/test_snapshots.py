@@ -132,6 +132,21 @@ def test_pruning_keeps_the_newest(bank: Bank, taker: Snapshots) -> None:
     assert kept(ann) == [15, 20]
 
 
+def test_of_an_older_schema_pruning_keeps_none_before_one_of_the_newer(
+    bank: Bank, taker: Snapshots, sweeper: psycopg.Connection
+) -> None:
+    ann = grown_account(bank, 4)
+    catch_up([taker])
+    sweeper.execute(
+        "INSERT INTO snapshots SELECT aggregate_id, state_schema - 1, version + 5, position, state, checksum"
+        " FROM snapshots"
+    )
+    assert kept(ann) == [5, 10]
+
+    assert sum(snapshots.prune(keep=1)) == 1
+    assert kept(ann) == [5]
+
+
 def test_pruning_goes_through_the_streams_step_by_step(bank: Bank, taker: Snapshots) -> None:
     accounts = sorted(grown_account(bank, 4) for _ in range(3))
     for _ in range(3):
@@ -143,6 +158,7 @@ def test_pruning_goes_through_the_streams_step_by_step(bank: Bank, taker: Snapsh
     assert [kept(account_id) for account_id in accounts] == [[5, 10, 15, 20]] * 3
     assert snapshots.superseded(keep=1, limit=100, streams=2) == 9
     assert snapshots.superseded(keep=1, limit=4, streams=2) == 4
+    assert snapshots.superseded(keep=1, limit=5, streams=1) == 5
 
     steps = snapshots.prune(keep=1, streams=2, limit=4)
 
