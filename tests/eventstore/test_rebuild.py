@@ -84,6 +84,15 @@ def test_the_swapped_in_tables_have_the_same_indexes_under_the_same_names(
         assert {table: indexes(sweeper, table) for table in projection.tables} == before
 
 
+def test_the_application_may_do_to_the_swapped_in_tables_what_it_could_to_those_before(bank: Bank) -> None:
+    may = "SELECT has_table_privilege('transactions', p) FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) p"
+    history(bank)
+    rebuild(Transactions(), QUIET)
+    with connection.cursor() as cursor:
+        cursor.execute(may)
+        assert cursor.fetchall() == [(True,)] * 4
+
+
 def test_it_can_be_undone_and_the_old_tables_catch_up(bank: Bank, sweeper: psycopg.Connection) -> None:
     history(bank)
     sweeper.execute("UPDATE transactions SET description = 'of the old tables'")
