@@ -3,11 +3,16 @@
 from django.db import connection
 
 APPEND_ONLY = {
+    "django_migrations": {"SELECT"},
     "events": {"SELECT"},
     "streams": {"SELECT"},
     "read_model_tables": {"SELECT"},
     "idempotency_records": {"SELECT", "INSERT", "DELETE"},
     "import_refusals": {"SELECT", "INSERT", "DELETE"},
+    "interest": {"SELECT", "INSERT", "UPDATE"},
+    "interest_months": {"SELECT", "INSERT"},
+    "interest_rates": {"SELECT", "INSERT"},
+    "ledger_proofs": {"SELECT", "INSERT"},
     "ops_approval": {"SELECT", "INSERT", "UPDATE"},
     "ops_auditentry": {"SELECT", "INSERT"},
     "ops_resolution": {"SELECT", "INSERT"},
