@@ -28,6 +28,8 @@ from accounts.api.fastlane import FastLane
 from accounts.api.outright import Environ, refused
 from accounts.api.parsers import LinesParser
 from accounts.domain.errors import ErrorCode
+from bankes.leaving import Last, accept_no_more
+from bankes.server import LEAVE
 from ops.access.checks import KeyChecks
 from ops.access.share import NoTurn, Share, Shares
 from ops.conf import get_settings
@@ -69,8 +71,19 @@ class Front:
         self._shares = Shares(checks, threads=THREADS, threads_per_client=THREADS_PER_CLIENT)
         self._held = 0
         self._streams = Counter[bool]()  # by whether they are imports
+        self._leaves = False
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian's first word, when a worker begins."""
+        loop.add_signal_handler(LEAVE, self._leave)
+
+    def _leave(self) -> None:
+        self._leaves = True
+        accept_no_more()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        if self._leaves:
+            protocol = Last(protocol)
         environ = environ_of(scope)
         length = _length(environ)
         if length == 0:

@@ -9,8 +9,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 READY_WITHIN = 30.0
@@ -42,18 +43,23 @@ class Web:
 
 
 @contextmanager
-def web_server() -> Iterator[Web]:
+def web_server(directory: Path | None = None, log: Path | None = None) -> Iterator[Web]:
+    """Of the code in `directory`, by default that of the tests; what it says goes to `log`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "WARNING"}
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    process = subprocess.Popen([sys.executable, "-m", "bankes.server"], env=environment)
-    try:
-        yield _ready(Web(f"http://127.0.0.1:{port}", process))
-    finally:
-        process.kill()
-        process.wait()
+    with ExitStack() as open_files:
+        output = open_files.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bankes.server"], env=environment, cwd=directory, stdout=output, stderr=output
+        )
+        try:
+            yield _ready(Web(f"http://127.0.0.1:{port}", process))
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _ready(web: Web) -> Web:

@@ -3,6 +3,7 @@
 import http.client
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ METRICS = VAR / "prometheus"
 WEB_STOP_BY, WORKERS_STOP_BY = 10.4, 12.4
 """Seconds; the web server itself gives requests in flight 10 s (bankes/server.py)."""
 WEB_READY_WITHIN = 60.0
+RESTART_SIGNALS = {"web": signal.SIGHUP}
+"""Of services that are restarted without an end: their new code takes over from the old (bankes/server.py)."""
 FEED_COMMANDS: dict[str, list[str | Path]] = {"projector": [PYTHON, "manage.py", "run_projections"]}
 KAFKA_COMMANDS: dict[str, list[str | Path]] = {
     "relay": [PYTHON, "manage.py", "run_relay"],
@@ -179,7 +182,13 @@ def bank_children(application: dict[str, str]) -> list[ChildSpec]:
         "monitor": [PYTHON, "manage.py", "run_monitor"],
     }
     return [
-        ChildSpec(name, command, application, WEB_STOP_BY if name == "web" else WORKERS_STOP_BY)
+        ChildSpec(
+            name,
+            command,
+            application,
+            WEB_STOP_BY if name == "web" else WORKERS_STOP_BY,
+            restart_signal=RESTART_SIGNALS.get(name),
+        )
         for name, command in commands.items()
     ]
 

@@ -49,6 +49,8 @@ class ChildSpec:
     last_resorts: tuple[signal.Signals, ...] = (signal.SIGKILL,)
     account: Account = Account.SELF
     directory: Path = ROOT
+    restart_signal: signal.Signals | None = None
+    """Of a program that restarts what it runs by itself: it goes on under its process id meanwhile."""
 
 
 def wrapped(
@@ -177,10 +179,10 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def children() -> set[int]:
-    """Ids of all processes whose parent this one is, started or adopted."""
-    mine = f"{os.getpid()}"
-    return {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == mine}
+def children(parent: int | None = None) -> set[int]:
+    """Ids of all processes whose parent this one is (or another one), started or adopted."""
+    wanted = f"{parent or os.getpid()}"
+    return {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == wanted}
 
 
 def _parent(pid: int) -> str:

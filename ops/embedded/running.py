@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ops.embedded import environment, layout
-from ops.embedded.bank import PROCESSES, RUNNING, external_owner
+from ops.embedded.bank import PROCESSES, RESTART_SIGNALS, RUNNING, external_owner
 from ops.embedded.environment import Addresses
 from ops.embedded.errors import Refusal
 from ops.embedded.layout import PYTHON, VAR
-from ops.embedded.processes import Register
+from ops.embedded.processes import Register, children
 from ops.embedded.secrets import load_or_generate
 
 OWNERS_COMMANDS = ("migrate", "sqlmigrate", "showmigrations")
-RESTARTED_WITHIN = 40.0
+RESTARTED_WITHIN = 60.0
 """Seconds: the longest that a child is given to end, and to begin."""
 SETTLED_AFTER = 1.0
 """Seconds that the new process has to live, to be called restarted."""
@@ -41,7 +41,7 @@ def manage(arguments: Sequence[str]) -> NoReturn:
 
 def restart(names: Sequence[str]) -> None:
     """Has the launcher end one process in order (what it has in hand is finished or rolled back) and start another
-    in its place; the rest of the bank goes on.
+    in its place; the rest of the bank goes on. Of the web server, new processes take over from the old.
 
     Raises:
         Refusal: there is no such process, or no new one in time.
@@ -55,9 +55,40 @@ def restart(names: Sequence[str]) -> None:
         raise Refusal(
             f"{unknown}Name one service to restart, such as restart relay. Running are: {', '.join(before)}."
         )
+    if name in RESTART_SIGNALS:
+        _have_it_change(register, name, before[name])
+        print(f"{name} was restarted: its new processes have taken over from the old, and nobody was refused.")
+        return
     register.ask_to_restart(name)
     pid = _successor(register, name, before[name])
     print(f"{name} was restarted: process {pid} has taken the place of {before[name]}.")
+
+
+def _have_it_change(register: Register, name: str, pid: int) -> None:
+    """Returns once all that the process ran before has ended, and others serve.
+
+    Raises:
+        Refusal: the new ones do not come up, or not in time.
+    """
+    old, new = children(pid), set[int]()
+    register.ask_to_restart(name)
+    deadline = time.monotonic() + RESTARTED_WITHIN
+    while time.monotonic() < deadline:
+        run = children(pid)
+        new |= run - old
+        if new & run and not old & run:
+            return
+        if new and not new & run:
+            raise Refusal(
+                f"The new {name} does not come up, and the old one goes on: look at what make run says. Nobody was "
+                "refused meanwhile."
+            )
+        time.sleep(0.05)
+    raise _not_in_time(name)
+
+
+def _not_in_time(name: str) -> Refusal:
+    return Refusal(f"{name} was not restarted within {RESTARTED_WITHIN:.0f} seconds: look at what make run says.")
 
 
 def _successor(register: Register, name: str, old: int) -> int:
@@ -70,7 +101,7 @@ def _successor(register: Register, name: str, old: int) -> int:
         if seen != old and time.monotonic() - since > SETTLED_AFTER:
             return seen
         time.sleep(0.05)
-    raise Refusal(f"{name} was not restarted within {RESTARTED_WITHIN:.0f} seconds: look at what make run says.")
+    raise _not_in_time(name)
 
 
 def _require_running() -> None:

@@ -146,12 +146,16 @@ class Supervisor:
             seat.restart_at = None
 
     def _begin_restart(self, name: str) -> None:
-        """Has one child end in its own good time, which is that of a stop; meanwhile the others are looked after."""
+        """Has one child end in its own good time, which is that of a stop; meanwhile the others are looked after. One
+        that restarts by itself is told to."""
         seat = self._seats.get(name)
         if seat is None or seat.end_by is not None:
             return
         child = seat.child
         self._log.line("launcher", f"restarting {name}, as asked")
+        if child.running and child.spec.restart_signal is not None:
+            child.tell(child.spec.restart_signal)
+            return
         child.tell(child.spec.stop_signal)
         seat.end_by, seat.restart_at, seat.deaths = time.monotonic() + child.spec.stop_by, None, 0
 

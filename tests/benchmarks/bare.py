@@ -6,7 +6,8 @@ It reads each request as the fast lane does, and answers with as many headers an
 import multiprocessing
 from typing import Any
 
-from bankes.server import granian
+from bankes.generation import granian
+from bankes.server import WORKERS, listening
 
 BODY = b"." * 400
 HEADERS = [(f"x-header-{number}", "as long as such headers are") for number in range(14)]
@@ -23,4 +24,4 @@ application = Bare()
 
 if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
-    granian("tests.benchmarks.bare:application").serve()
+    granian("tests.benchmarks.bare:application", [listening() for _ in range(WORKERS)]).serve()

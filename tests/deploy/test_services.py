@@ -14,6 +14,7 @@ import yaml
 from django.core.management import get_commands
 
 from ops.conf import Settings
+from ops.embedded.bank import RESTART_SIGNALS
 from tests.parts import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,11 @@ def test_systemd_accepts_the_unit(path: Path, tmp_path: Path) -> None:
     )
     complaints = [line for line in checked.stderr.splitlines() if path.name in line]
     assert (checked.returncode, complaints) == (0, [])
+
+
+def test_the_web_server_is_reloaded_by_the_signal_that_has_it_change() -> None:
+    service = unit(ROOT / "deploy/systemd/banking-es-event-store.service")["Service"]
+    assert service["ExecReload"] == f"/bin/kill -{RESTART_SIGNALS['web'].name.removeprefix('SIG')} $MAINPID"
 
 
 def test_a_command_by_hand_runs_as_the_units_do() -> None:
