@@ -13,6 +13,7 @@ from eventstore import following, projections
 from eventstore.kafka import clients
 from ops import board
 from ops.conf import get_settings
+from ops.detectors.outages import register_server
 from ops.health.registry import register_check
 from ops.health.report import Limit, Report, judge, worst
 from ops.metrics.registry import Measure, each, register_measures, value
@@ -21,6 +22,8 @@ from ops.trends import Trend, register_trend
 
 BROKERS_WITHIN = 5.0
 """Seconds that the brokers get to answer a health check, or KAFKA_OPERATION_TIMEOUT where that is less."""
+SILENT_AFTER = 2.0
+"""Seconds without an answer from which on the monitor calls it an outage."""
 FOLLOWERS = ("run_projections", "consume_events")
 SIGN_OF_LIFE = 5.0
 """Seconds; processes tell of themselves once a second, and one that hangs does not."""
@@ -106,6 +109,7 @@ def register() -> None:
     register_check("projections", check_projections, asks="postgresql")
     register_check("kafka", check_kafka)
     register_check("dead_letters", check_dead_letters, asks="postgresql")
+    register_server("kafka", "Kafka", silence)
     register_measures(MEASURES)
     register_trend(Trend("events", "Events appended", "a minute", "feed", "last", per_minute=True))
     register_trend(Trend("read_model_lag", "Age of what read models lack", "seconds", "projections", "lag_seconds"))
@@ -208,6 +212,17 @@ def ask_brokers() -> dict[str, Any]:
         "offline_partitions": sum(partition.leader < 0 for partition in partitions),
         "under_replicated_partitions": sum(len(part.isrs) < len(part.replicas) for part in partitions),
     }
+
+
+def silence() -> str | None:
+    """Why the brokers did not answer; None where they did, or where there is no Kafka."""
+    if not get_settings().kafka_enabled:
+        return None
+    try:
+        _client().list_topics(timeout=SILENT_AFTER)
+    except KafkaException as error:
+        return str(error.args[0].name())
+    return None
 
 
 @lru_cache(maxsize=1)

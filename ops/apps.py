@@ -16,6 +16,7 @@ class OpsConfig(AppConfig):
         from ops.cache import emptying
         from ops.cache import metrics as cache_metrics
         from ops.cache.jobs import EVICT
+        from ops.detectors.outages import register_server
         from ops.drills import pool, redis
         from ops.drills.registry import register_part
         from ops.health import database, jobs, memory, monitor, operations, timeouts
@@ -43,6 +44,7 @@ class OpsConfig(AppConfig):
         register_check("timeouts", timeouts.check_timeouts, asks="boards")
         register_check("cache", memory.check_cache, asks="boards")
         register_check("redis", memory.check_redis)
+        register_server("redis", "Redis", memory.silence)
         register_measures(MEASURES)
         register_trend(Trend("operations_in_hand", "Operations in hand", "operations", "operations", "in_hand"))
         register_trend(Trend("pool_utilization", "Fullest connection pool", "of its limit", "pool", "utilization"))

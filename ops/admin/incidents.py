@@ -7,7 +7,7 @@ from django.db.models import Model, QuerySet
 
 from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter
-from ops.detectors.monitor import BOARD_KINDS, DATABASE_KINDS
+from ops.detectors.monitor import KINDS
 from ops.html import badge, link, page_of, pretty, when
 from ops.models import Incident, Resolution
 
@@ -20,7 +20,7 @@ def told_kind(kind: str) -> str:
 
 class IncidentFilters(Filters):
     state = choice_filter("State", [("open", "Open"), ("ended", "Ended")])
-    kind = choice_filter("Kind", [(kind, told_kind(kind)) for kind in sorted(BOARD_KINDS | DATABASE_KINDS)])
+    kind = choice_filter("Kind", [(kind, told_kind(kind)) for kind in sorted(KINDS)])
 
     def narrow(self, queryset: QuerySet[Any], keyset: Keyset) -> tuple[QuerySet[Any], Keyset]:
         state = self.cleaned_data["state"]

@@ -5,7 +5,7 @@ from django.db import models
 
 class Incident(models.Model):
     """A finding, from the look that saw it first to the one that saw it no more. Kept as it was; only its end, and
-    until then its last sight, are added."""
+    until then its last sight, are added. (An outage that comes back within minutes is the same one.)"""
 
     kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=200)

@@ -18,7 +18,7 @@ from ops import board, trends
 from ops.board import facts
 from ops.conf import get_settings
 from ops.database.locks import session_lock
-from ops.detectors import blocking, boards, contention, incidents
+from ops.detectors import blocking, boards, contention, incidents, outages
 from ops.detectors.findings import Finding, finding
 from ops.detectors.looking import CannotLook
 from ops.detectors.models import MonitorRun
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 LOCK = "monitor"
 BOARD_KINDS = frozenset({"stuck_operation", "held_connection", "pool_pressure"})
 DATABASE_KINDS = frozenset({"blocking", "idle_in_transaction", "long_transaction", "lock_held", "deadlocks"})
+KINDS = BOARD_KINDS | DATABASE_KINDS | {outages.OUTAGE}
 PRUNE_EVERY = 3600.0
 TROUBLE = (DatabaseError, InterfaceError, PoolTimeout, CannotLook)
 
@@ -63,6 +64,7 @@ class Monitor:
         self.told = Told()
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._resolver = Resolver()
+        self._silence = outages.Mind()
         self._deadlocks_ever: int | None = None
         self._prune_at = 0.0
         self._sample_at = 0.0
@@ -77,6 +79,7 @@ class Monitor:
                 self._lead_while_possible(stop, interval)
             except TROUBLE as error:
                 connection.close()
+                self._silence.note(error)
                 self._say_without_database(error)
             self.told.leads = False
             stop.wait(interval)
@@ -86,6 +89,8 @@ class Monitor:
         with session_lock(LOCK) as leads:
             self.told.leads = leads
             self.told.error = ""
+            if not leads:
+                self._silence.forget()  # the one that leads has noted it too
             self._deadlocks_ever = None  # those of the time when this process did not lead are not of now
             while leads and not stop.is_set():
                 self.look()
@@ -104,8 +109,11 @@ class Monitor:
         """
         began, now = time.monotonic(), timezone.now()
         seen = sessions()
-        found = [*self._from_boards(), *self._from_database(seen)]
-        incidents.record(found, BOARD_KINDS | DATABASE_KINDS, now)
+        found = [*self._from_boards(), *self._from_database(seen), *outages.outages()]
+        if self._silence.since is not None:
+            incidents.record_past(self._silence.finding(), self._silence.since, now)
+            self._silence.forget()
+        incidents.record(found, KINDS, now)
         if get_settings().enable_auto_resolution:
             self._resolver.resolve(seen)
         self._prune_when_due()

@@ -47,6 +47,15 @@ def check_redis() -> Report:
     )
 
 
+def silence() -> str | None:
+    """Why Redis did not answer a PING; None where it did."""
+    try:
+        client(_url()).ping()
+    except NO_ANSWER as error:
+        return type(error).__name__
+    return None
+
+
 def told_by_redis() -> dict[str, Any]:
     """What INFO says that matters here. Raises what redis-py raises."""
     with attempt("redis"):
