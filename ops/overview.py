@@ -89,7 +89,7 @@ def _shown(tile: Tile, told: dict[str, Any], request: HttpRequest) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A chart and the last of its figures, newest first."""
+    """A chart, its last figure with the unit, and the last of its figures, newest first."""
 
     trend: Trend
     chart: StepChart
@@ -106,7 +106,12 @@ def drawn(trend: Trend) -> Drawn | None:
     rows: list[tuple[object, str]] = [
         (when(at), f"{float(value):,.4g}") for at, value in reversed(points[-ROWS_SHOWN:])
     ]
-    return Drawn(trend, chart, rows[0][1], rows)
+    return Drawn(trend, chart, _counted(rows[0][1], trend.unit), rows)
+
+
+def _counted(figure: str, unit: str) -> str:
+    """ "3 operations", "1 operation"."""
+    return f"{figure} {unit.removesuffix('s') if figure == '1' else unit}"
 
 
 @require_safe

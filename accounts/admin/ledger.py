@@ -38,6 +38,7 @@ class JournalFilters(Filters):
 
 @admin.register(JournalLine)
 class JournalLineAdmin(KeysetAdmin):
+    list_title = "Journal"
     about = "Both sides of every posting, newest first. The lines of a transaction sum to zero per currency."
     when_empty = "Lines appear when money has moved and the projector runs (manage.py run_projections)."
     keyset = BY_NUMBER

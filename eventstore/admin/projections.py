@@ -22,6 +22,7 @@ TONES = {"running": "good", "paused": "warn", "failed": "bad"}
 
 @admin.register(ProjectionState)
 class ProjectionStateAdmin(KeysetAdmin):
+    list_title = "Projections"
     about = (
         "Read models that follow the feed of events. “Behind” counts positions up to the last one drawn: a large "
         "number that does not fall means that no projector runs (manage.py run_projections)."

@@ -57,6 +57,7 @@ def outcome_badge(entry: AuditEntry) -> object:
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(KeysetAdmin):
+    list_title = "Audit"
     about = "What members of staff did in the admin or tried to do, newest first. Entries cannot be altered."
     when_empty = "Entries appear as soon as somebody signs in or does something."
     filters = AuditFilters

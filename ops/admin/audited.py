@@ -9,6 +9,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from ops.access.fresh import require_fresh
+from ops.admin.titles import title_of
 from ops.audit import viewings
 from ops.audit.record import REFUSED, record
 
@@ -50,6 +51,8 @@ class AuditedAdmin(ModelAdmin):
     """Additions and changes are recorded; nothing is deleted. Its forms include `ReasonMixin`."""
 
     actions: Any = None
+    list_title: ClassVar[str] = ""
+    """See `title_of`."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -84,7 +87,8 @@ class AuditedAdmin(ModelAdmin):
         """Nothing is done from a list: it is only looked at, which is noted."""
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        response: HttpResponse = super().changelist_view(request, extra_context)
+        titled = {"title": title_of(self), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, titled)
         shown = getattr(response, "context_data", None) or {}
         if "cl" in shown:
             filters = {name: request.GET[name] for name in request.GET}

@@ -21,6 +21,7 @@ from django.utils import timezone
 from ops.access.permissions import EXPORT_LISTS
 from ops.admin.audited import require_permission
 from ops.admin.keyset import Keyset, read_page
+from ops.admin.titles import title_of
 from ops.audit.record import record
 from ops.conf import get_settings
 from ops.html import plain_of
@@ -97,7 +98,7 @@ def export_view(admin: "KeysetAdmin | ExportedAdmin", request: HttpRequest) -> H
 def _preview(admin: "KeysetAdmin | ExportedAdmin", request: HttpRequest, form: Any, export: Export) -> HttpResponse:
     size = export.size()
     context = {
-        "title": f"Export: {admin.opts.verbose_name_plural}",
+        "title": f"Export: {title_of(admin)}",
         "given": form.given(),
         "notice": getattr(form, "notice", ""),
         "labels": [(form.fields[name].label, value) for name, value in form.given().items()],

@@ -9,6 +9,7 @@ from ops.admin.keyset import BY_NUMBER, Keyset
 from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter
 from ops.detectors.monitor import KINDS
 from ops.html import badge, link, page_of, pretty, when
+from ops.instants import in_iso
 from ops.models import Incident, Resolution
 
 TONES = {"done": "good", "gone": "plain", "refused": "bad"}
@@ -65,7 +66,7 @@ class IncidentAdmin(KeysetAdmin):
             ("Seen last (UTC)", when(obj.last_seen_at)),
             ("Ended (UTC)", when(obj.ended_at)),
             ("Done about it", obj.resolution or "–"),
-            ("Detail", pretty(obj.detail)),
+            ("Detail", pretty(in_iso(obj.detail))),
         ]
 
 

@@ -9,7 +9,6 @@ from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.text import capfirst
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from ops.access.permissions import EXPORT_LISTS
@@ -17,6 +16,7 @@ from ops.admin.exports import export_view
 from ops.admin.keyset import BY_NUMBER, BadCursor, Keyset, read_page, size_of
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.admin.selection import SelectionTool, check_box
+from ops.admin.titles import title_of
 from ops.audit import viewings
 
 
@@ -87,6 +87,8 @@ class KeysetAdmin(ReadOnlyAdmin):
     """Wide columns that the list does not show: they are not read."""
     jump_label: ClassVar[str] = ""
     """Name of the key, where the list offers to jump to one ("position")."""
+    list_title: ClassVar[str] = ""
+    """See `title_of`."""
     about: ClassVar[str] = ""
     """One sentence on what the rows are."""
     when_empty: ClassVar[str] = "There is nothing here yet."
@@ -128,7 +130,7 @@ class KeysetAdmin(ReadOnlyAdmin):
         selection = self.selection(request)
         columns = (*self.columns, PICK) if selection else self.columns
         context = {
-            "title": capfirst(self.opts.verbose_name_plural),
+            "title": title_of(self),
             "admin": self,
             "form": form,
             "is_narrowed": bool(form.given()),

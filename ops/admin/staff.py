@@ -57,6 +57,7 @@ class RoleForm(ReasonMixin, forms.ModelForm):
 class StaffAdmin(ExportedAdmin, DjangoUserAdmin):
     """Members of staff are never deleted, since events and entries name them: take “active” away instead."""
 
+    list_title = "Staff"
     needs_fresh_sign_in = True
     change_form_before_template = "signin/staff_second_factor.html"
     form = StaffChangeForm
@@ -167,6 +168,7 @@ class StaffAdmin(ExportedAdmin, DjangoUserAdmin):
 
 @admin.register(Group)
 class RoleAdmin(ExportedAdmin, DjangoGroupAdmin):
+    list_title = "Roles"
     needs_fresh_sign_in = True
     form = RoleForm
     fields = ("name", "permissions", "reason")

@@ -10,6 +10,7 @@ from ops.audit.record import record
 from ops.conf import get_settings
 from ops.debug.cleanup import clean_up
 from ops.debug.state import active_operations, stuck, system_state
+from ops.instants import in_iso
 from ops.timeouts import within
 
 STATE_WITHIN = 5.0
@@ -68,4 +69,4 @@ def cleanup(request: HttpRequest) -> HttpResponse:
 
 
 def _dated(body: dict[str, object]) -> dict[str, object]:
-    return {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **body}
+    return {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **in_iso(body)}

@@ -11,6 +11,7 @@ from ops.access.permissions import VIEW_OPERATIONS
 from ops.health.registry import registered_checks
 from ops.health.report import worst
 from ops.health.running import Watched, run_checks
+from ops.instants import in_iso
 
 
 @for_operators(VIEW_OPERATIONS)
@@ -26,7 +27,7 @@ def component(request: HttpRequest, component: str) -> HttpResponse:
     if check is None:
         raise Http404(f"there is no component {component}")
     told = run_checks([check])[component]
-    return JsonResponse({"component": component, **told}, status=_status(told["status"]))
+    return JsonResponse({"component": component, **in_iso(told)}, status=_status(told["status"]))
 
 
 @for_everybody
@@ -54,7 +55,7 @@ def _answer(checks: Collection[Watched], *, in_full: bool) -> JsonResponse:
     if in_full:
         blamed = [name for name in culprits if results[name]["status"] == status]
         body["reason"] = "; ".join(f"{name}: {results[name]['reason']}" for name in blamed) or "all is well"
-        body["components"] = results
+        body["components"] = in_iso(results)
     return JsonResponse(body, status=_status(status))
 
 

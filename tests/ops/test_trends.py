@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ops.detectors.monitor import Monitor
 from ops.models import Sample
+from ops.overview import drawn
 from ops.trends import Trend, latest, register_trend, registered_trends, sample, series
 from ops.trends import registry as trends
 
@@ -88,3 +89,12 @@ def test_the_latest_figures_are_those_of_one_sample() -> None:
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ValueError, match="twice"):
         register_trend(registered_trends()[0])
+
+
+@pytest.mark.parametrize(("figure", "said"), [(1, "1 operation"), (0, "0 operations"), (12, "12 operations")])
+def test_one_of_something_is_told_in_the_singular(figure: int, said: str) -> None:
+    trend = Trend("x", "X", "operations", "operations", "in_hand")
+    put("x", (2, 7), (1, figure))
+    drawing = drawn(trend)
+    assert drawing is not None
+    assert drawing.now == said

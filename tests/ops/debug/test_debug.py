@@ -1,19 +1,25 @@
 """/debug tells what is in hand, and cleans up."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 
 from accounts.domain.commands import Deposit
 from accounts.domain.money import Money
 from eventstore import cleanup
 from eventstore.models import IdempotencyRecord
+from ops.board import facts
+from ops.database import watching
 from ops.debug import views
+from ops.detectors.monitor import Monitor
 from ops.models import AuditEntry
 from ops.operations import operation, step
 from tests.bank import Bank
+from tests.configured import configured
 from tests.ops.operators import Operator
 
 
@@ -125,3 +131,37 @@ def test_what_is_not_clear_removes_nothing(operator: Operator, method: str, quer
     assert answer.status_code == status
     assert IdempotencyRecord.objects.count() == 2
     assert AuditEntry.objects.count() == 0
+
+
+def unix_times(told: Any, of: str = "") -> list[str]:
+    """What in an answer is a number that would be a moment of today."""
+    if isinstance(told, dict):
+        return [found for name, value in told.items() for found in unix_times(value, f"{of}.{name}")]
+    if isinstance(told, list):
+        return [found for value in told for found in unix_times(value, of)]
+    return [of] if isinstance(told, (int, float)) and abs(told - time.time()) < 86_400 else []
+
+
+@pytest.mark.parametrize(
+    "path", ["/debug/state", "/debug/active-operations", "/debug/stuck-operations", "/health/pool", "/health"]
+)
+def test_all_moments_are_iso_8601_in_utc(operator: Operator, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SHORTEST_THRESHOLD", 0.0)
+    Monitor().look()
+    with (
+        configured(deadlock_operation_timeout=1),
+        operation("job", "late", timeout=0.01),
+        connection.cursor() as open_,
+    ):
+        open_.execute("SELECT 1")
+        time.sleep(1.1)
+        facts.tell()
+        told = operator.get(path).json()
+        assert told[{"/health": "checked_at", "/health/pool": "checked_at"}.get(path, "at")].endswith("+00:00")
+        assert unix_times(told) == []
+        if path == "/debug/active-operations":
+            [late] = [entry for entry in told["operations"] if entry["name"] == "late"]
+            began = datetime.fromisoformat(late["started"])
+            assert abs(began.timestamp() - time.time()) < 60
+            assert datetime.fromisoformat(late["deadline"]) > began
+            assert datetime.fromisoformat(late["process"]["started"]) < began
