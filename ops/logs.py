@@ -4,10 +4,12 @@ Each line says which operation, request, correlation, trace and actor it belongs
 holds a secret or names an account holder: see `mask`.
 """
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import redis
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
@@ -18,6 +20,7 @@ PERSONAL_KEYS = {"owner", "owner_name", "holder_name", "description", "first_nam
 SECRET_TEXT = re.compile(r"bk_[0-9a-f]{12}_[A-Za-z0-9_-]+|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)|(?<=Bearer )\S+")
 """API keys, passwords in addresses, bearer tokens."""
 LONGEST_DEPTH = 4
+BROKERS_USERS = ("celery.beat", "celery.bootsteps", "celery.worker", "kombu")
 TIMESTAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
@@ -64,6 +67,29 @@ def mask_text(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
     return event
 
 
+def without_broker(record: logging.LogRecord) -> bool:
+    """A logging filter: that the broker of jobs does not answer is one line in words, where Celery and its parts
+    write the tracebacks of each attempt, and the way to them. What a task of ours raises is told as ever."""
+    if record.name == "py.warnings":
+        return "worker_cancel_long_running_tasks_on_connection_loss" not in record.getMessage()
+    if record.exc_info and record.name.startswith(BROKERS_USERS):
+        trouble = next((error for error in _chain(record.exc_info[1]) if isinstance(error, redis.RedisError)), None)
+        if trouble is not None:
+            said = record.getMessage().partition("\n")[0]
+            record.msg = f"Redis, the broker of jobs, does not answer; it is tried again. ({said}; {trouble})"
+            record.args, record.exc_info, record.exc_text = (), None, None
+    return True
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those it came of."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     name_operation,
@@ -108,7 +134,7 @@ def logging_config(*, level: str, levels: Mapping[str, str], form: str, timestam
             }
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": [without_broker]},
             "nowhere": {"class": "logging.NullHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},
