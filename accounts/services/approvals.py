@@ -1,13 +1,10 @@
 """Which commands of staff take two persons, and how they are shown, pinned to versions and executed then."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db import connection
-from django.utils import timezone
 from msgspec import convert
 
 from accounts.domain.commands import (
@@ -23,13 +20,14 @@ from accounts.domain.commands import (
 from accounts.domain.currencies import EXPONENTS
 from accounts.domain.decide import touched_accounts
 from accounts.domain.errors import PASSING, ErrorCode, Refusal
-from accounts.domain.events import POSTING_TYPES, Posting, PostingReversed, to_data
+from accounts.domain.events import POSTING_TYPES, Posting, to_data
 from accounts.domain.money import Money, format_minor, parse_decimal
 from accounts.models import Account, Hold
 from accounts.refusals import in_full
+from accounts.services import day_limits
+from accounts.services.day_limits import DayLimit
 from accounts.services.envelope import Envelope, Executed, idempotency_key
 from accounts.services.executor import execute_one, would_execute
-from eventstore import store
 from eventstore.errors import EventStoreError, OutcomeUnknown, StoreBusy
 from eventstore.events import Context
 from eventstore.models import Event
@@ -39,35 +37,50 @@ from ops.conf import ConfigurationError, get_settings
 
 SCOPE = "approval"
 """Scope of the idempotency keys: the key is the approval's id."""
+Movement = Deposit | Withdraw | Transfer | CaptureHold | OpenAccount
 
 
 # -- when
 
 
-def second_person(command: Command, roles: Collection[str], actor: str) -> str | None:
-    """Why `actor`, a member of staff with these roles, may not give the command alone; None where they may."""
+def second_person(command: Command, roles: Collection[str], actor: str) -> tuple[str | None, DayLimit | None]:
+    """Why `actor`, a member of staff with these roles, may not give the command alone, None where they may; and what
+    the executor is to hold them to then: others of their movements may be under way.
+
+    Raises:
+        StoreBusy: the database gave no answer in time.
+    """
     settings = get_settings()
     if isinstance(command, ReverseTransaction):
         amounts = reversed_amounts(command.transaction_id)
-        return _above(amounts, settings.approval_reversal_limits, roles, "Reversals")
+        return _above(amounts, settings.approval_reversal_limits, roles, "Reversals"), None
     if isinstance(command, ChangeOverdraftLimit):
-        return _above(
-            {command.limit.currency: command.limit.minor},
-            settings.approval_overdraft_limits,
-            roles,
-            "Overdraft limits",
-        )
+        limit = {command.limit.currency: command.limit.minor}
+        return _above(limit, settings.approval_overdraft_limits, roles, "Overdraft limits"), None
     # Without any limit everybody moves money alone: unlike the others, which are for the few who may reverse at all.
-    if isinstance(command, MOVEMENTS) and settings.approval_movement_limits:
-        limits, moved = settings.approval_movement_limits, _moved(command)
-        return _above(moved, limits, roles, "Movements") or _above_in_a_day(command, moved, limits, roles, actor)
-    return None
+    if isinstance(command, Movement) and settings.approval_movement_limits:
+        return _moved_alone(command, settings.approval_movement_limits, roles, actor)
+    return None, None
 
 
-MOVEMENTS = (Deposit, Withdraw, Transfer, CaptureHold, OpenAccount)
+def _moved_alone(
+    command: Movement, limits: dict[str, str], roles: Collection[str], actor: str
+) -> tuple[str | None, DayLimit | None]:
+    moved = _moved(command)
+    if why := _above(moved, limits, roles, "Movements"):
+        return why, None
+    for currency, minor in moved.items():
+        limit = _limit(limits, roles, currency)
+        assert limit is not None, "else it is above"
+        day_limit = day_limits.look_up(touched_accounts(command, holder=_holder(command)), actor, minor=limit)
+        for account_id, before in day_limit.moved.items():
+            if why := day_limits.why_two(day_limit, account_id, before.minor, minor, currency):
+                return why, None
+        return None, day_limit
+    return None, None
 
 
-def _moved(command: Deposit | Withdraw | Transfer | CaptureHold | OpenAccount) -> dict[str, int]:
+def _moved(command: Movement) -> dict[str, int]:
     if isinstance(command, OpenAccount):
         return {command.currency: command.opening_deposit} if command.opening_deposit else {}
     if command.amount is None:  # a capture of whatever is held
@@ -92,46 +105,10 @@ def _limit(limits: dict[str, str], roles: Collection[str], currency: str) -> int
     return max((parse_decimal(limit, currency) for limit in own), default=None)
 
 
-def _above_in_a_day(
-    command: Command, amounts: dict[str, int], limits: dict[str, str], roles: Collection[str], actor: str
-) -> str | None:
-    """An amount in parts is one amount: what somebody moves alone on an account in a day (UTC) counts together."""
-    for currency, minor in amounts.items():
-        limit = _limit(limits, roles, currency)
-        for account_id in touched_accounts(command, holder=_holder(command)):
-            before = _moved_alone_today(account_id, actor)
-            if limit is not None and before and before + minor > limit:
-                told, gone, this = (format_minor(each, currency) for each in (limit, before, minor))
-                return (
-                    f"Movements above {told} {currency} by one person on an account in a day (UTC) take a second "
-                    f"one: {gone} were moved on {account_id}, this one is {this}."
-                )
-    return None
-
-
 def _holder(command: Command) -> UUID | None:
     if not isinstance(command, CaptureHold):
         return None
     return Hold.objects.filter(pk=command.hold_id).values_list("account_id", flat=True).first()
-
-
-_MOVED_ALONE = """
-    SELECT coalesce(sum(abs((data ->> 'amount')::bigint)), 0)
-      FROM events
-     WHERE aggregate_id = %s AND version > %s AND event_type = ANY (%s)
-       AND metadata ->> 'actor' = %s AND metadata ->> 'approved_by' IS NULL
-"""
-
-
-def _moved_alone_today(account_id: UUID, actor: str) -> int:
-    """What came and went, from the books: in minor units, without what a second person approved, and without
-    reversals, which have a limit of their own. It reads the account's events of the day, by their index."""
-    begin = datetime.combine(timezone.now().date(), time(), UTC)
-    before = store.version_at(account_id, begin - timedelta(microseconds=1))
-    kinds = sorted(POSTING_TYPES - {PostingReversed.__name__})
-    with connection.cursor() as cursor:
-        cursor.execute(_MOVED_ALONE, (account_id, before, kinds, actor))
-        return int(cursor.fetchone()[0])
 
 
 def reversed_amounts(transaction_id: UUID) -> dict[str, int]:

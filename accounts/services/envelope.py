@@ -9,6 +9,7 @@ from msgspec import Struct
 from accounts.domain.commands import Command, OpenAccount, PlaceHold
 from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.events import to_data
+from accounts.services.day_limits import DayLimit
 from eventstore.errors import BrokenHistory, EventStoreError
 from eventstore.events import Context
 from eventstore.idempotency import IdempotencyKey, fingerprint
@@ -19,7 +20,7 @@ class Envelope(Struct, frozen=True):
 
     `key` makes it happen at most once; `expected_version` is checked against the command's first account;
     `expected_versions` against any of those that it touches. `custodian` limits the sender to the accounts in its
-    care (None: any account).
+    care (None: any account), and `day_limit` to what they may move alone.
     """
 
     command: Command
@@ -28,6 +29,7 @@ class Envelope(Struct, frozen=True):
     expected_version: int | None = None
     expected_versions: Mapping[UUID, int] = {}
     custodian: str | None = None
+    day_limit: DayLimit | None = None
 
 
 class Executed(Struct, frozen=True):

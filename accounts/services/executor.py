@@ -31,6 +31,7 @@ from accounts.services import inline
 from accounts.services.apart import run_apart
 from accounts.services.coalescing import MOST, Coalescer, Done
 from accounts.services.counting import count, counting
+from accounts.services.day_limits import Tally
 from accounts.services.envelope import Broken, Envelope, Executed, Outcome, Refused
 from accounts.services.registration import in_hand
 from eventstore.appending import Append, CommandStamp, Opening, held_streams
@@ -232,6 +233,8 @@ def _read(
     states = inline.send_accounts(exchange, account_ids)
     reversed_by = inline.send_reversals(exchange, reversals) if reversals else None
     holds = inline.send_holds(exchange, hold_ids) if hold_ids else None
+    limited = [(each.context, each.day_limit) for each in envelopes if each.day_limit is not None]
+    tally = Tally(exchange, limited) if limited else None
     opened = opening.fetch()
     batch = _Batch(
         append=Append(opened.heads, AGGREGATE_TYPE),
@@ -241,6 +244,7 @@ def _read(
         booked=booked,
         reversed_by=inline.fetch_reversals(reversed_by) if reversed_by else {},
         holds=inline.fetch_holds(holds) if holds else {},
+        tally=tally,
         now=recorded_at or opened.at,
     )
     batch.compare_with_heads(account_ids)
@@ -274,6 +278,7 @@ class _Batch:
         booked: dict[UUID, list[BookedPosting]],
         reversed_by: dict[UUID, UUID],
         holds: dict[UUID, HoldState],
+        tally: Tally | None,
         now: datetime,
     ) -> None:
         self.append = append
@@ -283,6 +288,7 @@ class _Batch:
         self.booked = booked
         self.reversed_by = reversed_by
         self.holds = holds
+        self.tally = tally
         self.now = now
         self.broken: dict[UUID, str] = {}
         """Accounts on which nothing may be decided, and why."""
@@ -370,7 +376,11 @@ class _Batch:
             ),
         )
         _require_balanced(decision)
+        if self.tally and envelope.day_limit:
+            self.tally.require_within(envelope.day_limit, envelope.context, decision)
         hold = self._take_effect(decision) or hold
+        if self.tally:
+            self.tally.add(envelope.context, decision)
         command_id = new_id()
         stamp = CommandStamp(command_id, self.now, canonical_json(envelope.context.metadata()))
         for account_id, event in decision:

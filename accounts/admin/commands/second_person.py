@@ -7,6 +7,7 @@ from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
 from accounts.domain.commands import Command
 from accounts.services.approvals import as_command, second_person
+from accounts.services.day_limits import DayLimit
 from ops.admin.procedure import ASKED
 from ops.approvals.asking import AlreadyAsked, ask
 from ops.approvals.persons import Person
@@ -14,8 +15,8 @@ from ops.audit.record import staff_actor
 from ops.html import page_of
 
 
-def why_two(request: HttpRequest, command: Command) -> str | None:
-    """Why this user may not give the command alone; None where they may."""
+def why_two(request: HttpRequest, command: Command) -> tuple[str | None, DayLimit | None]:
+    """As `second_person`, of this user."""
     return second_person(command, list(request.user.groups.values_list("name", flat=True)), staff_actor(request.user))
 
 

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
+from msgspec.structs import replace
 
 from accounts.admin.cells import account_url, balances, hold_url, transaction_url
 from accounts.admin.commands.advice import ADVICE, BUSY, FIELD_OF_CODE, NOTHING_DONE, UNKNOWN
@@ -64,14 +65,21 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
     try:
         command = form.command()
         envelope = _envelope(request, form, command)
-        why, seen = why_two(request, command), not form.touches_others or was_seen(request, envelope)
+        why, day_limit = why_two(request, command)
+        seen = not form.touches_others or was_seen(request, envelope)
         if why or not seen:
             would = would_execute(envelope)
             if not would.replayed:  # what had been done is answered as it was then
                 if not seen:
                     return _show_what_would_be(admin, request, page, form, envelope, would, why)
                 return ask_for(request, page, form, command, why or "", back=_back(subject))
-        executed = execute_one(envelope)
+        try:
+            executed = execute_one(replace(envelope, day_limit=day_limit))
+        except Refusal as refusal:
+            if refusal.code is not ErrorCode.PERMISSION_DENIED:
+                raise
+            # more of theirs was done since it was looked up
+            return ask_for(request, page, form, command, refusal.message, back=_back(subject))
     except CannotDo as refusal:
         form.add_error(None, str(refusal))
         return _show(admin, request, page, subject.read_again(), form)
