@@ -17,7 +17,7 @@ class AccountsConfig(AppConfig):
         from accounts.projections.transactions import Transactions
         from accounts.projections.webhooks import Webhooks
         from accounts.roles import ROLES
-        from accounts.services import approvals, import_retention
+        from accounts.services import approvals, import_retention, second_person
         from accounts.services.interest_rates import SetInterestRate
         from accounts.turnover import turnover
         from eventstore import projections, registry
@@ -33,7 +33,7 @@ class AccountsConfig(AppConfig):
         register_cleanup(import_retention.clean_up)
         jobs.register()
         browsing.register()
-        approvals.require_sound_limits(ROLES)
+        second_person.require_sound_limits(ROLES)
         for action in approvals.ACTIONS:
             register_sensitive(action())
         register_sensitive(SetInterestRate())

@@ -285,9 +285,9 @@ class Settings(BaseSettings):
     )
     approval_movement_limits: LimitsByRole = Field(
         {},
-        description="Up to which amount a role may pay in or out, transfer or capture alone in the admin, written "
-        "likewise; what one person moves alone on an account in a day (UTC) counts together. Empty, or `none`: any "
-        "amount.",
+        description="Up to which amount a role may pay in or out, transfer, hold or capture alone in the admin, "
+        "written likewise; what one person moves alone on an account in a day (UTC) counts together. Empty, or "
+        "`none`: any amount.",
     )
     drills_allowed: bool = Field(
         False, description="`manage.py drill` may produce faults on purpose. For installations without real clients."

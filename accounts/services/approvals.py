@@ -1,7 +1,6 @@
-"""Which commands of staff take two persons, and how they are shown, pinned to versions and executed then."""
+"""How the commands of staff that take two persons are shown, pinned to versions, and executed once approved."""
 
-from collections.abc import Collection, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,145 +11,33 @@ from accounts.domain.commands import (
     ChangeOverdraftLimit,
     Command,
     Deposit,
+    ExtendHold,
     OpenAccount,
+    PlaceHold,
     ReverseTransaction,
     Transfer,
     Withdraw,
 )
-from accounts.domain.currencies import EXPONENTS
 from accounts.domain.decide import touched_accounts
 from accounts.domain.errors import PASSING, ErrorCode, Refusal
-from accounts.domain.events import POSTING_TYPES, Posting, to_data
-from accounts.domain.money import Money, format_minor, parse_decimal
-from accounts.models import Account, Hold
+from accounts.domain.events import to_data
+from accounts.domain.money import Money, format_minor
+from accounts.models import Account
 from accounts.refusals import in_full
-from accounts.services import day_limits
-from accounts.services.day_limits import DayLimit
 from accounts.services.envelope import Envelope, Executed, idempotency_key
 from accounts.services.executor import execute_one, would_execute
+from accounts.services.second_person import moved, postings_of, reserved
 from eventstore.errors import EventStoreError, OutcomeUnknown, StoreBusy
 from eventstore.events import Context
-from eventstore.models import Event
-from eventstore.registry import decode
 from ops.approvals.registry import Approved, CannotDo, Carried, SensitiveAction, Stale
-from ops.conf import ConfigurationError, get_settings
 
 SCOPE = "approval"
 """Scope of the idempotency keys: the key is the approval's id."""
-Movement = Deposit | Withdraw | Transfer | CaptureHold | OpenAccount
 
 
-# -- when
-
-
-def second_person(command: Command, roles: Collection[str], actor: str) -> tuple[str | None, DayLimit | None]:
-    """Why `actor`, a member of staff with these roles, may not give the command alone, None where they may; and what
-    the executor is to hold them to then: others of their movements may be under way.
-
-    Raises:
-        StoreBusy: the database gave no answer in time.
-    """
-    settings = get_settings()
-    if isinstance(command, ReverseTransaction):
-        amounts = reversed_amounts(command.transaction_id)
-        return _above(amounts, settings.approval_reversal_limits, roles, "Reversals"), None
-    if isinstance(command, ChangeOverdraftLimit):
-        limit = {command.limit.currency: command.limit.minor}
-        return _above(limit, settings.approval_overdraft_limits, roles, "Overdraft limits"), None
-    # Without any limit everybody moves money alone: unlike the others, which are for the few who may reverse at all.
-    if isinstance(command, Movement) and settings.approval_movement_limits:
-        return _moved_alone(command, settings.approval_movement_limits, roles, actor)
-    return None, None
-
-
-def _moved_alone(
-    command: Movement, limits: dict[str, str], roles: Collection[str], actor: str
-) -> tuple[str | None, DayLimit | None]:
-    moved = _moved(command)
-    if why := _above(moved, limits, roles, "Movements"):
-        return why, None
-    for currency, minor in moved.items():
-        limit = _limit(limits, roles, currency)
-        assert limit is not None, "else it is above"
-        day_limit = day_limits.look_up(touched_accounts(command, holder=_holder(command)), actor, minor=limit)
-        for account_id, before in day_limit.moved.items():
-            if why := day_limits.why_two(day_limit, account_id, before.minor, minor, currency):
-                return why, None
-        return None, day_limit
-    return None, None
-
-
-def _moved(command: Movement) -> dict[str, int]:
-    if isinstance(command, OpenAccount):
-        return {command.currency: command.opening_deposit} if command.opening_deposit else {}
-    if command.amount is None:  # a capture of whatever is held
-        return {hold.currency: hold.held for hold in Hold.objects.filter(pk=command.hold_id)}
-    return {command.amount.currency: command.amount.minor}
-
-
-def _above(amounts: dict[str, int], limits: dict[str, str], roles: Collection[str], what: str) -> str | None:
-    for currency, minor in amounts.items():
-        limit = _limit(limits, roles, currency)
-        if limit is None:
-            return f"{what} in {currency} take a second person."
-        if minor > limit:
-            told, this = format_minor(limit, currency), format_minor(minor, currency)
-            return f"{what} above {told} {currency} take a second person; this one is {this}."
-    return None
-
-
-def _limit(limits: dict[str, str], roles: Collection[str], currency: str) -> int | None:
-    """In minor units. The highest of all the roles counts, in each currency; a currency without one has none."""
-    own = [limits[f"{role}:{currency}"] for role in roles if f"{role}:{currency}" in limits]
-    return max((parse_decimal(limit, currency) for limit in own), default=None)
-
-
-def _holder(command: Command) -> UUID | None:
-    if not isinstance(command, CaptureHold):
-        return None
-    return Hold.objects.filter(pk=command.hold_id).values_list("account_id", flat=True).first()
-
-
-def reversed_amounts(transaction_id: UUID) -> dict[str, int]:
-    """How much a transaction moved, by currency: what was credited or what was debited, whichever is more."""
-    sums: dict[tuple[str, bool], int] = {}
-    for _, posting in _postings(transaction_id):
-        side = (posting.currency, posting.amount >= 0)
-        sums[side] = sums.get(side, 0) + abs(posting.amount)
-    amounts: dict[str, int] = {}
-    for (currency, _), total in sums.items():
-        amounts[currency] = max(amounts.get(currency, 0), total)
-    return amounts
-
-
-def _postings(transaction_id: UUID) -> list[tuple[UUID, Posting]]:
-    events = Event.objects.filter(command_id=transaction_id, event_type__in=POSTING_TYPES).order_by("position")
-    return [
-        (row.aggregate_id, decode(row.aggregate_type, row.event_type, row.schema_version, row.data)) for row in events
-    ]
-
-
-def require_sound_limits(roles: Collection[str]) -> None:
-    """For the start.
-
-    Raises:
-        ConfigurationError: a limit names a role or currency that there is not, or an amount that is none.
-    """
-    for name in ("approval_reversal_limits", "approval_overdraft_limits", "approval_movement_limits"):
-        for key, amount in getattr(get_settings(), name).items():
-            role, _, currency = key.partition(":")
-            why = ""
-            if role not in roles:
-                why = f"there is no role {role}; there are: {', '.join(sorted(roles))}"
-            elif currency not in EXPONENTS:
-                why = f"{currency} is no ISO 4217 currency"
-            elif -int(Decimal(amount).as_tuple().exponent) > EXPONENTS[currency]:
-                why = f"{currency} has {EXPONENTS[currency]} decimals, and {amount} has more"
-            if why:
-                raise ConfigurationError(f"bankes does not start: {name.upper()} is {key}={amount}: {why}.")
-
-
-# -- how
+def permissions(command: Command) -> tuple[str, ...]:
+    """What it takes to give a command, beside the permission that all of its kind take."""
+    return (Move.permission,) if isinstance(command, CaptureHold) and command.target_id else ()
 
 
 class _OfCommand(SensitiveAction):
@@ -158,6 +45,9 @@ class _OfCommand(SensitiveAction):
 
     def build(self, command: dict[str, Any]) -> Command:
         raise NotImplementedError
+
+    def permissions(self, command: dict[str, Any]) -> tuple[str, ...]:
+        return (*super().permissions(command), *permissions(self.build(command)))
 
     def preview(self, command: dict[str, Any]) -> Sequence[str]:
         built = self.build(command)
@@ -239,12 +129,12 @@ class Reverse(_OfCommand):
     def headline(self, command: ReverseTransaction) -> list[str]:
         return [
             f"{Money(-posting.amount, posting.currency)} on account {account_id}, which undoes a posting."
-            for account_id, posting in _postings(command.transaction_id)
+            for account_id, posting in postings_of(command.transaction_id)
         ]
 
     def touched(self, command: Command) -> list[UUID]:
         assert isinstance(command, ReverseTransaction)
-        return sorted({account_id for account_id, _ in _postings(command.transaction_id)})
+        return sorted({account_id for account_id, _ in postings_of(command.transaction_id)})
 
 
 class ChangeOverdraft(_OfCommand):
@@ -275,7 +165,7 @@ class _Movement(_OfCommand):
         return {}
 
     def headline(self, command: Any) -> list[str]:
-        return [f"{self.title}: {Money(minor, currency)}." for currency, minor in _moved(command).items()]
+        return [f"{self.title}: {Money(minor, currency)}." for currency, minor in moved(command).items()]
 
 
 class PayIn(_Movement):
@@ -298,7 +188,34 @@ class Open(_Movement):
     name, title, permission, kind = "open", "Open an account", "accounts.open_account", OpenAccount
 
 
-ACTIONS: tuple[type[SensitiveAction], ...] = (Reverse, ChangeOverdraft, PayIn, PayOut, Move, Capture, Open)
+class Place(_Movement):
+    name, title, permission, kind = "place_hold", "Place a hold", "accounts.place_hold", PlaceHold
+
+    def headline(self, command: PlaceHold) -> list[str]:
+        return [f"{self.title}: {command.amount}."]
+
+
+class Extend(_Movement):
+    name, title, permission, kind = "extend_hold", "Extend a hold", "accounts.place_hold", ExtendHold
+
+    def headline(self, command: ExtendHold) -> list[str]:
+        return [
+            f"{self.title}: {command.amount} more, {Money(minor, currency)} in all."
+            for currency, minor in reserved(command).items()
+        ]
+
+
+ACTIONS: tuple[type[SensitiveAction], ...] = (
+    Reverse,
+    ChangeOverdraft,
+    PayIn,
+    PayOut,
+    Move,
+    Capture,
+    Open,
+    Place,
+    Extend,
+)
 
 
 def as_command(command: Command) -> dict[str, Any]:

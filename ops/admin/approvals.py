@@ -18,7 +18,7 @@ from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter
 from ops.admin.managed import ReasonForm
 from ops.approvals.asking import withdraw
 from ops.approvals.carrying_out import approved_of
-from ops.approvals.deciding import DECIDE, NotDecided, approve, asker_lacks, may_decide, refuse
+from ops.approvals.deciding import NotDecided, approve, asker_lacks, may_decide, needed_for, refuse
 from ops.approvals.models import Approval
 from ops.approvals.own import IssueKey
 from ops.approvals.persons import Person
@@ -113,7 +113,7 @@ class ApprovalAdmin(KeysetAdmin):
         approval = self._asked(request, approval_id, "decide_approval")
         if request.method != "POST":
             return HttpResponseRedirect(page_of("ops.approval", approval.pk))
-        for permission in (DECIDE, sensitive(approval.action).permission):
+        for permission in needed_for(approval):
             require_permission(request, permission, f"approve_{approval.action}", approval.subject)
         require_fresh(request)
         decision, form = request.POST.get("decision"), ReasonForm(request.POST)

@@ -29,10 +29,15 @@ def may_decide(approval: Approval, by: Person) -> str:
         return "It was not approved in time. Let it be asked for anew."
     if approval.asked_by == by.actor or (by.user is not None and approval.asker_id == by.user.pk):
         return "You asked for it yourself: it takes a second person."
-    action = sensitive(approval.action)
-    if not by.may(DECIDE, action.permission):
-        return f"To decide on it takes the permissions {DECIDE} and {action.permission}."
+    needed = needed_for(approval)
+    if not by.may(*needed):
+        return f"To decide on it takes the permissions {' and '.join(needed)}."
     return ""
+
+
+def needed_for(approval: Approval) -> tuple[str, ...]:
+    """The permissions that it takes to decide on it."""
+    return (DECIDE, *sensitive(approval.action).permissions(approval.data))
 
 
 def asker_lacks(approval: Approval) -> str:
@@ -40,13 +45,14 @@ def asker_lacks(approval: Approval) -> str:
 
     It stays to be decided on: it can be refused, and approved once that person may again.
     """
-    asker, action = approval.asker, sensitive(approval.action)
+    asker = approval.asker
     if asker is None:  # the command line, where who can run commands may do all
         return ""
     if not asker.is_active:
         return f"{approval.asked_by} is not active any more, and it would be done in that name. {REFUSE}"
-    if not (asker.is_staff and asker.has_perm(action.permission)):
-        return f"{approval.asked_by} may not do it any more: it takes the permission {action.permission}. {REFUSE}"
+    for permission in sensitive(approval.action).permissions(approval.data):
+        if not (asker.is_staff and asker.has_perm(permission)):
+            return f"{approval.asked_by} may not do it any more: it takes the permission {permission}. {REFUSE}"
     return ""
 
 

@@ -41,7 +41,7 @@ class Carried:
 
 
 class SensitiveAction(ABC):
-    """An action that one person asks for and another approves; both need `permission`, the other one
+    """An action that one person asks for and another approves; both need its `permissions`, the other one
     `ops.decide_approval` as well."""
 
     name: ClassVar[str]
@@ -51,6 +51,10 @@ class SensitiveAction(ABC):
     is_collected: ClassVar[bool] = False
     """Whether, once approved, it is done when the person who asked comes for it: its result is for that person's eyes
     alone."""
+
+    def permissions(self, command: Command) -> tuple[str, ...]:
+        """What it takes to ask for this command, or to approve it."""
+        return (self.permission,)
 
     @abstractmethod
     def preview(self, command: Command) -> Sequence[str]:

@@ -12,6 +12,7 @@ from uuid import uuid4
 from django import forms
 from django.core.validators import MaxValueValidator
 from django.http import QueryDict
+from msgspec import UNSET
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin.commands.subject import Subject
@@ -57,6 +58,16 @@ def contra_field(label: str, initial: c.InternalAccount = c.InternalAccount.CASH
         initial=initial.value,
         choices=[(k.value, name) for k, name in CONTRA_NAMES.items()],
         widget=UnfoldAdminSelectWidget,
+    )
+
+
+def payee_field(help_text: str, **kwargs: Any) -> forms.UUIDField:
+    return forms.UUIDField(
+        label="To account",
+        widget=text_widget(),
+        help_text=help_text,
+        error_messages={"invalid": "Write the whole account id, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b."},
+        **kwargs,
     )
 
 
@@ -163,12 +174,7 @@ class WithdrawForm(AccountForm):
 class TransferForm(AccountForm):
     touches_others = True
 
-    target_account_id = forms.UUIDField(
-        label="To account",
-        widget=text_widget(),
-        help_text="The id of the account that receives the money, as its page shows it.",
-        error_messages={"invalid": "Write the whole account id, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b."},
-    )
+    target_account_id = payee_field("The id of the account that receives the money, as its page shows it.")
     amount = amount_field()
     description = description_field()
 
@@ -209,15 +215,22 @@ class CaptureHoldForm(HoldForm):
         choices=[("given up", "Is given up"), ("kept", "Stays held")],
         widget=UnfoldAdminSelectWidget,
     )
+    target_account_id = payee_field("The id of the account that receives the money.", required=False)
     description = description_field()
 
     def __init__(self, subject: Subject, data: QueryDict | None = None) -> None:
         super().__init__(subject, data)
         self.fields["amount"].initial = format_minor(self.hold.held, self.hold.currency)
+        contra = CONTRA_NAMES[c.InternalAccount(self.hold.contra.partition(":")[0])]
+        self.fields["target_account_id"].help_text += f" Empty: it goes out by {contra}."
+
+    def clean(self) -> None:
+        self.touches_others = self.cleaned_data.get("target_account_id") is not None
 
     def command(self) -> c.Command:
         data = self.cleaned_data
-        return c.CaptureHold(self.hold.pk, self.money(), data["rest"] == "given up", data["description"])
+        is_final, target = data["rest"] == "given up", data["target_account_id"] or UNSET
+        return c.CaptureHold(self.hold.pk, self.money(), is_final, data["description"], target)
 
 
 class ExtendHoldForm(HoldForm):

@@ -106,7 +106,8 @@ CAPTURE_HOLD = CommandPage(
     "capture_hold",
     "accounts.capture_hold",
     "Capture",
-    "What was reserved is booked: it goes out to one of the bank's own accounts.",
+    "What was reserved is booked: it goes out to one of the bank's own accounts, or to another customer's, as a "
+    "transfer.",
     f.CaptureHoldForm,
     below="hold",
 )

@@ -6,8 +6,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from accounts.admin.commands.forms import CommandForm
 from accounts.admin.commands.pages import CommandPage
 from accounts.domain.commands import Command
-from accounts.services.approvals import as_command, second_person
+from accounts.services.approvals import as_command
 from accounts.services.day_limits import DayLimit
+from accounts.services.second_person import second_person
 from ops.admin.procedure import ASKED
 from ops.approvals.asking import AlreadyAsked, ask
 from ops.approvals.persons import Person

@@ -23,6 +23,7 @@ from accounts.domain.errors import ErrorCode, Refusal
 from accounts.domain.money import format_minor
 from accounts.refusals import in_full
 from accounts.services import Envelope, Executed, execute_one, idempotency_key, would_execute
+from accounts.services.approvals import permissions
 from eventstore.errors import OutcomeUnknown, StoreBusy
 from eventstore.events import Context
 from ops.access.address import client_address
@@ -64,6 +65,10 @@ def command_view(admin: ReadOnlyAdmin, request: HttpRequest, page: CommandPage, 
         require_fresh(request)
     try:
         command = form.command()
+        for permission in permissions(command):
+            if not request.user.has_perm(permission):
+                told = f"To pay another account takes the permission {permission}."
+                raise Refusal(ErrorCode.PERMISSION_DENIED, told, field="target_account_id")
         envelope = _envelope(request, form, command)
         why, day_limit = why_two(request, command)
         seen = not form.touches_others or was_seen(request, envelope)

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.roles import ROLES
-from accounts.services import approvals as services
+from accounts.services import second_person as services
 from ops.conf import ConfigurationError, get_settings
 from tests.configured import configured
 
