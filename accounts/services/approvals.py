@@ -26,10 +26,12 @@ from accounts.models import Account
 from accounts.refusals import in_full
 from accounts.services.envelope import Envelope, Executed, idempotency_key
 from accounts.services.executor import execute_one, would_execute
-from accounts.services.second_person import moved, postings_of, reserved
+from accounts.services.in_words import in_words, whose
+from accounts.services.second_person import holder_of, moved, postings_of, reserved
 from eventstore.errors import EventStoreError, OutcomeUnknown, StoreBusy
 from eventstore.events import Context
 from ops.approvals.registry import Approved, CannotDo, Carried, SensitiveAction, Stale
+from ops.html import page_of
 
 SCOPE = "approval"
 """Scope of the idempotency keys: the key is the approval's id."""
@@ -43,8 +45,10 @@ def permissions(command: Command) -> tuple[str, ...]:
 class _OfCommand(SensitiveAction):
     """A command of the executor. Its JSON is its fields, amounts in minor units with their currency."""
 
+    kind: ClassVar[type[Command]]
+
     def build(self, command: dict[str, Any]) -> Command:
-        raise NotImplementedError
+        return convert(command, self.kind)
 
     def permissions(self, command: dict[str, Any]) -> tuple[str, ...]:
         return (*super().permissions(command), *permissions(self.build(command)))
@@ -63,13 +67,23 @@ class _OfCommand(SensitiveAction):
     def headline(self, command: Any) -> list[str]:
         return []
 
+    def in_words(self, command: dict[str, Any]) -> Sequence[tuple[str, str]]:
+        return in_words(self.build(command))
+
     def versions(self, command: dict[str, Any]) -> dict[str, Any]:
         ids = self.touched(self.build(command))
         found = dict(Account.objects.filter(pk__in=ids).values_list("pk", "version"))
         return {str(account_id): found.get(account_id, 0) for account_id in ids}
 
+    def differences(self, then: dict[str, Any], now: dict[str, Any]) -> Sequence[str]:
+        return [
+            f"The account of {whose(UUID(key))}, stood at version {then.get(key)} and is at {now.get(key)} now."
+            for key in sorted(then | now)
+            if then.get(key) != now.get(key)
+        ]
+
     def touched(self, command: Command) -> list[UUID]:
-        return list(touched_accounts(command))
+        return list(touched_accounts(command, holder=holder_of(command)))
 
     def execute(self, command: dict[str, Any], approved: Approved) -> Carried:
         """With the approval's id as idempotency key and its versions as those that must be found."""
@@ -92,16 +106,20 @@ class _OfCommand(SensitiveAction):
         except Refusal as refusal:
             if refusal.code in PASSING:
                 raise  # as below
-            kind = Stale if refusal.code is ErrorCode.VERSION_MISMATCH else CannotDo
-            raise kind(in_full(refusal)) from refusal
+            if refusal.code is not ErrorCode.VERSION_MISMATCH:
+                raise CannotDo(in_full(refusal)) from refusal
+            changes = self.differences(approved.versions, self.versions(command))
+            raise Stale(" ".join([in_full(refusal), *changes])) from refusal
         except (StoreBusy, OutcomeUnknown):
             raise  # it is tried again, with the same key
-        return Carried([f"Transaction {executed.transaction_id}.", *_effects(executed)], self.url(executed))
+        return Carried(
+            [f"Transaction {executed.transaction_id}.", *_effects(executed)],
+            page_of("accounts.account", executed.result["accounts"][0]["id"]),
+        )
 
-    def url(self, executed: Executed) -> str:
-        from django.urls import reverse
-
-        return reverse("admin:accounts_account_change", args=[executed.result["accounts"][0]["id"]])
+    def pages(self, command: dict[str, Any]) -> Sequence[tuple[str, str]]:
+        found = Account.objects.filter(pk__in=self.touched(self.build(command))).order_by("owner", "pk")
+        return [(account.owner, page_of("accounts.account", account.pk)) for account in found]
 
 
 def _effects(executed: Executed) -> list[str]:
@@ -122,9 +140,7 @@ class Reverse(_OfCommand):
     name = "reverse"
     title = "Reverse a transaction"
     permission = "accounts.reverse_transaction"
-
-    def build(self, command: dict[str, Any]) -> ReverseTransaction:
-        return ReverseTransaction(UUID(command["transaction_id"]), command["description"])
+    kind = ReverseTransaction
 
     def headline(self, command: ReverseTransaction) -> list[str]:
         return [
@@ -141,10 +157,7 @@ class ChangeOverdraft(_OfCommand):
     name = "change_overdraft_limit"
     title = "Change an overdraft limit"
     permission = "accounts.change_overdraft_limit"
-
-    def build(self, command: dict[str, Any]) -> ChangeOverdraftLimit:
-        limit = command["limit"]
-        return ChangeOverdraftLimit(UUID(command["account_id"]), Money(limit["minor"], limit["currency"]))
+    kind = ChangeOverdraftLimit
 
     def headline(self, command: ChangeOverdraftLimit) -> list[str]:
         account = Account.objects.filter(pk=command.account_id).first()
@@ -155,11 +168,6 @@ class ChangeOverdraft(_OfCommand):
 class _Movement(_OfCommand):
     """What is judged is the movement itself, not an account at rest: traffic on it meanwhile changes nothing, and
     whether there are the funds is found when it is carried out."""
-
-    kind: ClassVar[type[Command]]
-
-    def build(self, command: dict[str, Any]) -> Command:
-        return convert(command, self.kind)
 
     def versions(self, command: dict[str, Any]) -> dict[str, Any]:
         return {}

@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from accounts.domain.commands import (
+    ON_A_HOLD,
     CaptureHold,
     ChangeOverdraftLimit,
     Command,
@@ -62,7 +63,7 @@ def _moved_alone(
     for currency, minor in amounts.items():
         limit = _limit(limits, roles, currency)
         assert limit is not None, "else it is above"
-        day_limit = day_limits.look_up(touched_accounts(command, holder=_holder(command)), actor, minor=limit)
+        day_limit = day_limits.look_up(touched_accounts(command, holder=holder_of(command)), actor, minor=limit)
         for account_id, before in day_limit.moved.items():
             if why := day_limits.why_two(day_limit, account_id, before.minor, minor, currency):
                 return why, None
@@ -106,8 +107,9 @@ def _limit(limits: dict[str, str], roles: Collection[str], currency: str) -> int
     return max((parse_decimal(limit, currency) for limit in own), default=None)
 
 
-def _holder(command: Command) -> UUID | None:
-    if not isinstance(command, CaptureHold):
+def holder_of(command: Command) -> UUID | None:
+    """The account of the hold that it names."""
+    if not isinstance(command, ON_A_HOLD):
         return None
     return Hold.objects.filter(pk=command.hold_id).values_list("account_id", flat=True).first()
 

@@ -1,11 +1,13 @@
 """Approvals: what waits for a second person, and what came of it."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -18,7 +20,7 @@ from ops.admin.lists import Column, Filters, KeysetAdmin, choice_filter
 from ops.admin.managed import ReasonForm
 from ops.approvals.asking import withdraw
 from ops.approvals.carrying_out import approved_of
-from ops.approvals.deciding import NotDecided, approve, asker_lacks, may_decide, needed_for, refuse
+from ops.approvals.deciding import NotDecided, approve, asker_lacks, may_decide, needed_for, refuse, what_changed
 from ops.approvals.models import Approval
 from ops.approvals.own import IssueKey
 from ops.approvals.persons import Person
@@ -66,6 +68,15 @@ def title_of(approval: Approval) -> str:
         return approval.action
 
 
+def _said(approval: Approval) -> dict[str, Sequence[tuple[str, str]]]:
+    """What the command says, and where to look before deciding on it."""
+    try:
+        action, command = sensitive(approval.action), approval.data
+        return {"in_words": action.in_words(command), "pages": action.pages(command)}
+    except (LookupError, ValueError):  # asked for by other code than today's, which knew other actions or fields
+        return {}
+
+
 @admin.register(Approval)
 class ApprovalAdmin(KeysetAdmin):
     about = (
@@ -79,6 +90,7 @@ class ApprovalAdmin(KeysetAdmin):
     deferred = ("command", "preview", "versions", "result")
     columns = (
         Column("What", lambda row: link(page_of("ops.approval", row.pk), title_of(row))),
+        Column("In short", lambda row: row.first_line),
         Column("State", state_badge),
         Column("Age", age, numeric=True),
         Column("Subject", lambda row: row.subject),
@@ -88,7 +100,7 @@ class ApprovalAdmin(KeysetAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
-        found = super().get_queryset(request)
+        found = super().get_queryset(request).annotate(first_line=KeyTextTransform("0", "preview"))
         actor = staff_actor(request.user)
         own = {"mine": found.filter(asked_by=actor), "others": found.exclude(asked_by=actor)}
         return own.get(request.GET.get("whose", ""), found)
@@ -229,6 +241,7 @@ def _page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "title": f"{title_of(approval)} · {approval.subject}",
         "fields": _fields(approval),
         "command": pretty(approval.data),
+        **_said(approval),
         "is_mine": approval.asked_by == person.actor,
         "why_not": why_not,
         "cannot_approve": cannot_approve,
@@ -243,10 +256,10 @@ def _looked_at_anew(approval: Approval) -> dict[str, Any]:
     action = sensitive(approval.action)
     try:
         with within(PREVIEW_WITHIN):
-            is_stale = action.versions(approval.data) != approval.versions
+            is_stale = what_changed(approval)
             now = list(action.preview(approval.data))
     except (CannotDo, CannotLook, DatabaseError) as error:
-        return {"cannot_preview": str(error), "is_stale": False}
+        return {"cannot_preview": str(error), "is_stale": ""}
     gone = [line for line in approval.preview if line not in now]
     new = [line for line in now if line not in approval.preview]
     return {"preview_now": now, "gone": gone, "new": new, "is_stale": is_stale}
@@ -257,16 +270,19 @@ def _fields(approval: Approval) -> list[tuple[str, object]]:
         ("State", state_badge(approval)),
         ("Subject", approval.subject),
         ("Asked by", approval.asked_by),
-        ("Because", approval.reason),
+        ("Asked because", approval.reason),
         ("Asked (UTC)", when(approval.asked_at)),
         ("Counts until (UTC)", when(approval.expires_at)),
     ]
     if approval.limit:
         fields.append(("Why two persons", approval.limit))
+    if approval.decided_by:
+        fields.append(("Decided by", approval.decided_by))
     if approval.decided_at:
-        fields.append(("Decided by", approval.decided_by or "–"))
-        fields.append(("Decided (UTC)", when(approval.decided_at)))
-        fields.append(("Because", approval.decision_reason or "–"))
+        how = "Decided" if approval.decided_by else "Ended"
+        fields.append((f"{how} (UTC)", when(approval.decided_at)))
+        if approval.decision_reason:
+            fields.append((f"{how} because", approval.decision_reason))
     if approval.executed_at:
         fields.append(("Carried out (UTC)", when(approval.executed_at)))
     if approval.result_url:

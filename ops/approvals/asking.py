@@ -57,7 +57,13 @@ def ask(action: str, command: Command, *, subject: str, reason: str, by: Person,
         with transaction.atomic():
             _give_up_stale(approval)
             approval.save(force_insert=True)
-            detail = {"approval": str(approval.pk), "command": command, "versions": versions, "limit": limit}
+            detail = {
+                "approval": str(approval.pk),
+                "in_words": dict(kind.in_words(command)),
+                "command": command,
+                "versions": versions,
+                "limit": limit,
+            }
             by.note(action=f"ask_{action}", subject=approval.subject, reason=reason, done=True, detail=detail)
     except IntegrityError:
         waiting = Approval.objects.filter(action=action, digest=approval.digest, state=Approval.State.PENDING).first()
@@ -69,11 +75,12 @@ def ask(action: str, command: Command, *, subject: str, reason: str, by: Person,
 
 def _give_up_stale(approval: Approval) -> None:
     """The same question on versions that have passed makes room for this one."""
-    Approval.objects.filter(action=approval.action, digest=approval.digest, state=Approval.State.PENDING).exclude(
-        versions=approval.versions
-    ).update(
-        state=Approval.State.STALE, decided_at=Now(), decision_reason="It was asked for anew, on other versions."
-    )
+    same = Approval.objects.filter(action=approval.action, digest=approval.digest, state=Approval.State.PENDING)
+    for stale in same.exclude(versions=approval.versions):
+        changes = " ".join(sensitive(approval.action).differences(stale.versions, approval.versions))
+        same.filter(pk=stale.pk).update(
+            state=Approval.State.STALE, decided_at=Now(), decision_reason=f"It was asked for anew. {changes}"
+        )
 
 
 def bounded(lines: list[str]) -> list[str]:

@@ -9,10 +9,11 @@ from django.utils import timezone
 from ops.approvals.carrying_out import carry_out
 from ops.approvals.models import Approval
 from ops.approvals.persons import Person
-from ops.approvals.registry import SensitiveAction, sensitive
+from ops.approvals.registry import sensitive
 
 DECIDE = "ops.decide_approval"
-STALE = "What it was looked at on has changed since it was asked for. Nothing was done: let it be asked for anew."
+STALE = "What it was looked at on has changed since it was asked for."
+ANEW = "Nothing was done: let it be asked for anew."
 REFUSE = "It cannot be approved: refuse it, or let somebody ask for it who may."
 
 
@@ -24,7 +25,7 @@ def may_decide(approval: Approval, by: Person) -> str:
     """Why this person may not decide on it; "" for one who may."""
     if approval.state != Approval.State.PENDING:
         decided = f" by {approval.decided_by}" if approval.decided_by else ""
-        return f"It is {approval.get_state_display().lower()}{decided} already."
+        return f"Nothing was done: it is {approval.get_state_display().lower()}{decided} already."
     if approval.expires_at <= timezone.now():
         return "It was not approved in time. Let it be asked for anew."
     if approval.asked_by == by.actor or (by.user is not None and approval.asker_id == by.user.pk):
@@ -82,14 +83,14 @@ def _decide(approval_id: UUID, *, by: Person, reason: str, digest: str, state: A
         approval = Approval.objects.select_for_update().filter(pk=approval_id).first()
         if approval is None:
             raise NotDecided("There is no such question.")
-        action = sensitive(approval.action)
         why_not = may_decide(approval, by)
         if not why_not and digest != approval.digest:
             why_not = "The command is not the one that you saw. Look at it again."
         if not why_not and state == Approval.State.APPROVED and (lacks := asker_lacks(approval)):
             why_not = f"Nothing was done. {lacks}"
-        if not why_not and state == Approval.State.APPROVED and _has_changed(action, approval):
-            why_not, approval.state, approval.decision_reason = STALE, Approval.State.STALE, STALE
+        if not why_not and state == Approval.State.APPROVED and (changes := what_changed(approval)):
+            why_not = f"{STALE} {changes} {ANEW}"
+            approval.state, approval.decision_reason = Approval.State.STALE, why_not
             approval.decided_at = timezone.now()
             approval.save(update_fields=["state", "decision_reason", "decided_at"])
         if not why_not:
@@ -111,5 +112,8 @@ def _decide(approval_id: UUID, *, by: Person, reason: str, digest: str, state: A
     return approval
 
 
-def _has_changed(action: SensitiveAction, approval: Approval) -> bool:
-    return action.versions(approval.data) != approval.versions
+def what_changed(approval: Approval) -> str:
+    """In what it is not now as it was looked at, in sentences; "" where it is."""
+    action = sensitive(approval.action)
+    now = action.versions(approval.data)
+    return "" if now == approval.versions else " ".join(action.differences(approval.versions, now))

@@ -125,8 +125,9 @@ class IssueKey(SensitiveAction):
         """
         # Locked, so that nobody widens the client's reach in the meantime.
         ApiClient.objects.select_for_update().filter(pk=command["client"]).first()
-        if self.versions(command) != approved.versions:
-            raise Stale("The API client has changed since it was asked for. No key was issued.")
+        if (now := self.versions(command)) != approved.versions:
+            changes = " ".join(self.differences(approved.versions, now))
+            raise Stale(f"The API client has changed since it was asked for: {changes} No key was issued.")
         try:
             return issue_key(
                 client=self._client(command),

@@ -68,6 +68,19 @@ class SensitiveAction(ABC):
     def versions(self, command: Command) -> dict[str, Any]:
         """On what it would be done, JSON-ready: an approval counts for as long as this stays the same."""
 
+    def in_words(self, command: Command) -> Sequence[tuple[str, str]]:
+        """What the command says, name by name, where people do not read it as it is recorded."""
+        return []
+
+    def pages(self, command: Command) -> Sequence[tuple[str, str]]:
+        """The names and URLs of the pages of what it is about, for whoever wants to look before they decide."""
+        return []
+
+    def differences(self, then: dict[str, Any], now: dict[str, Any]) -> Sequence[str]:
+        """What differs between two `versions`, a sentence for each thing; none where they are equal alone."""
+        names = sorted({name for name in then | now if then.get(name) != now.get(name)})
+        return [f"{name} was {then.get(name)} and is {now.get(name)} now." for name in names]
+
     @abstractmethod
     def execute(self, command: Command, approved: Approved) -> Carried:
         """Does it, at most once for `approved.id`, however often it is called.
