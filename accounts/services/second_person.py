@@ -115,14 +115,10 @@ def holder_of(command: Command) -> UUID | None:
 
 
 def reversed_amounts(transaction_id: UUID) -> dict[str, int]:
-    """How much a transaction moved, by currency: what was credited or what was debited, whichever is more."""
-    sums: dict[tuple[str, bool], int] = {}
-    for _, posting in postings_of(transaction_id):
-        side = (posting.currency, posting.amount >= 0)
-        sums[side] = sums.get(side, 0) + abs(posting.amount)
+    """How much a transaction moved, by currency: between two accounts it is the same on either side."""
     amounts: dict[str, int] = {}
-    for (currency, _), total in sums.items():
-        amounts[currency] = max(amounts.get(currency, 0), total)
+    for _, posting in postings_of(transaction_id):
+        amounts[posting.currency] = max(amounts.get(posting.currency, 0), abs(posting.amount))
     return amounts
 
 

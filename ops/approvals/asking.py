@@ -50,7 +50,7 @@ def ask(action: str, command: Command, *, subject: str, reason: str, by: Person,
         limit=limit[:200],
         asked_by=by.actor[:200],
         asker=by.user,
-        reason=reason.replace("\x00", ""),
+        reason=reason,
         expires_at=timezone.now() + timedelta(hours=get_settings().approval_expires_hours),
     )
     try:

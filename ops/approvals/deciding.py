@@ -95,7 +95,7 @@ def _decide(approval_id: UUID, *, by: Person, reason: str, digest: str, state: A
             approval.save(update_fields=["state", "decision_reason", "decided_at"])
         if not why_not:
             approval.state, approval.decided_by, approval.decider = state, by.actor[:200], by.user
-            approval.decided_at, approval.decision_reason = timezone.now(), reason.replace("\x00", "")
+            approval.decided_at, approval.decision_reason = timezone.now(), reason
             approval.save(update_fields=["state", "decided_by", "decider", "decided_at", "decision_reason"])
         detail: dict[str, Any] = {"approval": str(approval.pk), "digest": approval.digest}
         if why_not:

@@ -6,13 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from accounts.domain.commands import Deposit, OpenAccount
-from accounts.services import Envelope, Executed, execute
+from accounts.services import Envelope, Executed, approvals, execute
+from eventstore.errors import StoreBusy
 from eventstore.events import Context, new_id
 from eventstore.models import Event
 from ops.approvals.models import Approval
+from ops.approvals.registry import CannotDo
 from tests.accounts.admin.forms import form_of, messages, send
 from tests.bank import Bank
 from tests.configured import configured
@@ -143,6 +146,49 @@ def test_what_was_moved_yesterday_counts_no_more(bank: Bank) -> None:
     send(signed_in(make_staff("teller")), at(ann, "withdraw"), amount="10.00")
 
     assert (bank.balance(ann), Approval.objects.exists()) == (0, False)
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_what_was_moved_at_midnight_counts_for_the_day_that_begins(bank: Bank) -> None:
+    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    execute([bank.envelope(OpenAccount(ann := new_id(), "Ann", "EUR"))], recorded_at=midnight - HOUR)
+    paid = Envelope(Deposit(ann, bank.money("10.00")), Context(actor="staff:teller", source="admin"))
+    execute([paid], recorded_at=midnight)
+
+    send(signed_in(make_staff("teller")), at(ann, "withdraw"), amount="0.01")
+
+    assert (bank.balance(ann), Approval.objects.count()) == (1000, 1)
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_a_reversal_counts_for_its_own_limit_alone(bank: Bank, alice: Client, ann: UUID) -> None:
+    paid = bank.withdraw(ann, "100.00")
+    with configured(approval_movement_limits="supervisor:EUR=10.00"):
+        send(alice, f"/admin/accounts/transaction/of/{paid.transaction_id}/reverse/")
+        send(alice, at(ann, "withdraw"), amount="10.00")
+    assert (bank.balance(ann), Approval.objects.exists()) == (9000, False)
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_of_several_roles_the_highest_limit_counts(bank: Bank, ann: UUID) -> None:
+    both = make_staff("teller")
+    both.groups.add(Group.objects.get(name="supervisor"))
+    send(signed_in(both), at(ann, "deposit"), amount="1000.00")
+    assert (bank.balance(ann), Approval.objects.exists()) == (110000, False)
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_what_cannot_be_looked_at_because_the_bank_is_busy_is_not_asked_for(
+    bank: Bank, ann: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(envelope: Any) -> Any:
+        raise StoreBusy("no lock")
+
+    before = bank.footprint()
+    monkeypatch.setattr(approvals, "would_execute", busy)
+    with pytest.raises(CannotDo, match="The bank is busy: no lock"):
+        approvals.PayIn().preview(approvals.as_command(Deposit(ann, bank.money("10.01"))))
+    assert bank.footprint() == before
 
 
 @pytest.mark.usefixtures("tellers_have_limits")

@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from accounts.admin.commands import views
-from accounts.domain.commands import Command, Deposit, Transfer, Withdraw
+from accounts.domain.commands import Command, Deposit, ReverseTransaction, Transfer, Withdraw
 from accounts.domain.errors import ErrorCode
 from accounts.services import Envelope, Executed, Refused, execute, execute_one
-from accounts.services.day_limits import look_up
-from eventstore.events import Context
+from accounts.services.day_limits import Moved, look_up
+from eventstore.events import Context, new_id
 from ops.approvals.models import Approval
 from tests.accounts.admin.forms import form_of, shown
 from tests.bank import Bank
@@ -98,6 +98,7 @@ def test_what_others_move_at_the_same_moment_and_what_was_approved_keeps_nobody_
 
 def test_commands_of_one_batch_count_for_those_behind_them(bank: Bank, teller: User) -> None:
     payers, payee = [bank.open("100.00"), bank.open("100.00", owner="Bea")], bank.open(owner="Cid")
+    undone = bank.deposit(payee, "9.00")
     limit = look_up([*payers, payee], "staff:teller", minor=1000)
 
     def envelope(command: Command, actor: str = "staff:teller", **more: Any) -> Envelope:
@@ -111,14 +112,30 @@ def test_commands_of_one_batch_count_for_those_behind_them(bank: Bank, teller: U
             envelope(Deposit(payee, bank.money("50.00")), approved_by="staff:bob"),
             envelope(Deposit(payee, bank.money("50.00")), actor="staff:tom"),
             envelope(Withdraw(payee, bank.money("3.00"))),
+            envelope(ReverseTransaction(undone.transaction_id)),
             envelope(Transfer(payers[1], payee, bank.money("3.01")), day_limit=limit),
             envelope(Transfer(payers[1], payee, bank.money("3.00")), day_limit=limit),
         ]
     )
 
-    assert [isinstance(outcome, Executed) for outcome in outcomes] == [True, True, True, True, False, True]
-    refusal = outcomes[4]
+    assert [isinstance(outcome, Executed) for outcome in outcomes] == [True, True, True, True, True, False, True]
+    refusal = outcomes[5]
     assert isinstance(refusal, Refused)
     assert refusal.code is ErrorCode.PERMISSION_DENIED
     assert f"7.00 were moved on {payee}, this one is 3.01." in refusal.message
     assert (bank.balance(payers[1]), bank.balance(payee)) == (9700, 10400)
+
+
+def test_what_was_counted_before_the_lock_is_not_counted_again(bank: Bank, teller: User) -> None:
+    ann, context = bank.open(), Context(actor="staff:teller", source="admin")
+    execute([Envelope(Deposit(ann, bank.money("4.00")), context)])
+    limit = look_up([ann], "staff:teller", minor=1000)
+    [outcome] = execute([Envelope(Deposit(ann, bank.money("6.00")), context, day_limit=limit)])
+    assert isinstance(outcome, Executed)
+    assert bank.balance(ann) == 1000
+
+
+def test_an_account_that_is_not_there_yet_is_counted_from_nothing(bank: Bank) -> None:
+    """It may be opened before the command's turn comes."""
+    account_id = new_id()
+    assert look_up([account_id], "staff:teller", minor=1000).moved == {account_id: Moved(0, 0)}
