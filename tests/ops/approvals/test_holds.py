@@ -10,7 +10,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from accounts.domain.commands import CaptureHold
 from accounts.models import Hold
+from accounts.services.second_person import second_person
 from ops.approvals.models import Approval
 from ops.models import AuditEntry
 from tests.accounts.admin.forms import confirms, errors, form_of, send, shown
@@ -206,3 +208,11 @@ def test_what_came_to_the_payee_counts_for_a_capture(bank: Bank, teller: Client,
 
     assert bank.footprint() == before
     assert f"6.00 were moved on {cid}, this one is 4.01." in Approval.objects.get().limit
+
+
+@pytest.mark.usefixtures("tellers_have_limits")
+def test_a_capture_of_all_that_is_held_counts_with_what_is_still_held(bank: Bank, ann: UUID) -> None:
+    hold = bank.hold(ann, "12.00")
+    bank.capture(hold, "2.00", final=False)
+    why, limit = second_person(CaptureHold(hold), ["teller"], "staff:teller")
+    assert (why, limit is not None and limit.minor) == (None, 1000)
