@@ -48,7 +48,7 @@ def stage(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("how", ["hung", "dead"])
 def test_it_says_soon_that_the_database_does_not_answer_and_is_back_by_itself(stage: Stage, how: str) -> None:
-    for _ in range(4):  # each process of the server has had a connection
+    for _ in range(16):  # by then each process of the server has had a connection: the kernel chooses which answers
         assert b"Is the bank well?" in stage.front_page().body
     hang, kill = lambda: stage.postgres.signal(signal.SIGSTOP), stage.postgres.kill
     wake, revive = lambda: stage.postgres.signal(signal.SIGCONT), stage.postgres.start
