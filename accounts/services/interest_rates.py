@@ -52,6 +52,19 @@ class SetInterestRate(SensitiveAction):
         rates = InterestRate.objects.filter(product=command["product"], currency=command["currency"])
         return {"last_set": rates.order_by("-id").values_list("pk", flat=True).first()}
 
+    def in_words(self, command: Command) -> Sequence[tuple[str, str]]:
+        product = PRODUCTS.get(command["product"])
+        return [
+            ("Product", product.name if product else command["product"]),
+            ("Currency", command["currency"]),
+            ("From (UTC)", command["from_day"]),
+            ("Earned a year", format_percent(command["earned"])),
+            ("Owed a year", format_percent(command["owed"])),
+        ]
+
+    def differences(self, then: dict[str, Any], now: dict[str, Any]) -> Sequence[str]:
+        return ["Another rate was set for this product and currency."] if then != now else []
+
     def execute(self, command: Command, approved: Approved) -> Carried:
         if not InterestRate.objects.filter(approval_id=approved.id).exists():
             if self.versions(command) != approved.versions:

@@ -54,6 +54,14 @@ def test_two_persons_set_a_rate_for_a_day_to_come(bank: Bank, alice: Client, bob
     assert "Accounts that it is about, as of now: 1." in text
     approval = asked(confirm(alice, f"{RATES}set/", note))
     assert InterestRate.objects.count() == 0
+    page = bob.get(f"/admin/ops/approval/{approval.pk}/change/")
+    assert dict(page.context["in_words"]) == {
+        "Product": "Savings account",
+        "Currency": "EUR",
+        "From (UTC)": str(TOMORROW),
+        "Earned a year": "2.50 %",
+        "Owed a year": "0.00 %",
+    }
 
     assert decide(alice, approval).state == "pending"
     assert decide(bob, approval).outcome == "done"
@@ -73,7 +81,9 @@ def test_a_rate_that_was_set_meanwhile_makes_a_question_stale(bank: Bank, alice:
     second = asked(confirm(alice, f"{RATES}set/", preview(alice, f"{RATES}set/", **other)[1]))
     assert decide(bob, second).outcome == "done"
 
-    assert decide(bob, first).state == "stale"
+    first = decide(bob, first)
+    assert first.state == "stale"
+    assert "Another rate was set for this product and currency." in first.decision_reason
 
     assert [found.earned for found in InterestRate.objects.all()] == [30_000]
 
