@@ -64,9 +64,8 @@ def require_over(month: date) -> None:
     """
     last = month_after(month) - timedelta(days=1)
     if timezone.now() < end_of(last) + SETTLED_AFTER:
-        raise _not_yet(
-            f"{month:%Y-%m} is not over: interest is reckoned from {SETTLED_AFTER} after its end (UTC) on."
-        )
+        minutes = SETTLED_AFTER // timedelta(minutes=1)
+        raise _not_yet(f"{month:%Y-%m} is not over: it is reckoned {minutes} minutes after its end (UTC), or later.")
     if lacks := lacks_of(DailyBalances.name, last):
         raise _not_yet(f"{month:%Y-%m} cannot be reckoned yet: {lacks}")
 

@@ -1,5 +1,7 @@
 """Interest: what each account was due for a month and how that comes about; and the rates."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -54,7 +56,7 @@ class RateForm(forms.Form):
 
     def clean_currency(self) -> str:
         currency: str = self.cleaned_data["currency"].strip().upper()
-        with _as_error():
+        with _told_at_the_field():
             exponent_of(currency)
         return currency
 
@@ -62,23 +64,21 @@ class RateForm(forms.Form):
         return str(self.cleaned_data["from_day"].isoformat())
 
     def clean_earned(self) -> int:
-        with _as_error():
+        with _told_at_the_field():
             return parse_percent(self.cleaned_data["earned"].strip(), field="earned")
 
     def clean_owed(self) -> int:
-        with _as_error():
+        with _told_at_the_field():
             return parse_percent(self.cleaned_data["owed"].strip(), field="owed")
 
 
-class _as_error:  # noqa: N801 - it reads as what it does
-    """A refusal of the domain, as one of the field."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, refusal: BaseException | None, where: object) -> None:
-        if isinstance(refusal, Refusal):
-            raise forms.ValidationError(refusal.message) from refusal
+@contextmanager
+def _told_at_the_field() -> Iterator[None]:
+    """A refusal of the domain, as an error of the field."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise forms.ValidationError(refusal.message) from refusal
 
 
 class SetRate(Procedure):
